@@ -1,0 +1,5 @@
+//! The einhorn master, in layer order: a module uses only those above it.
+
+pub mod moment;
+pub mod psych;
+pub mod settings;

@@ -1,0 +1,5 @@
+//! Ruby's dialect of YAML. Knows nothing of einhorn.
+
+mod value;
+
+pub use value::Value;

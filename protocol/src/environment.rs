@@ -1,0 +1,33 @@
+//! Environment variables between the master and its workers (`protocol.md §2`).
+
+/// Prefix of every variable that belongs to the protocol.
+pub const PREFIX: &str = "EINHORN_";
+/// The master's pid in decimal; a process whose parent has another pid is not a worker.
+pub const MASTER_PID: &str = "EINHORN_MASTER_PID";
+/// Absolute path of the command socket.
+pub const SOCK_PATH: &str = "EINHORN_SOCK_PATH";
+/// Number of a descriptor that is connected to the command socket; only set with `-g`.
+pub const SOCK_FD: &str = "EINHORN_SOCK_FD";
+/// How many listening sockets the worker inherits; `0` if none.
+pub const FD_COUNT: &str = "EINHORN_FD_COUNT";
+/// Followed by an index: the descriptor number of that listening socket.
+pub const FD_PREFIX: &str = "EINHORN_FD_";
+/// Followed by an index: `AF_INET`, `AF_INET6` or `AF_UNIX`.
+pub const FD_FAMILY_PREFIX: &str = "EINHORN_FD_FAMILY_";
+/// All descriptor numbers separated by blanks, for worker libraries from before 2015.
+pub const FDS: &str = "EINHORN_FDS";
+/// The smallest index that no living worker had when this one was started.
+pub const CHILD_INDEX: &str = "EINHORN_CHILD_INDEX";
+/// Descriptor on which a program that runs as `--upgrade-check` says what it is (`§8`).
+pub const UPGRADE_CHECK_FD: &str = "EINHORN_UPGRADE_CHECK_FD";
+
+/// Variables of a service manager above the master; they are the master's own and never
+/// reach a worker.
+pub const SERVICE_MANAGER: [&str; 6] = [
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_USEC",
+    "WATCHDOG_PID",
+];

@@ -1,0 +1,22 @@
+//! Limits of the protocol. Each name ends in its unit where it has one.
+
+/// Longest line on the command socket, newline included.
+pub const LINE_BYTES_MAX: usize = 1 << 20;
+/// Deepest nesting of a request.
+pub const NESTING_MAX: usize = 64;
+/// Most workers that `set_workers` and `-n` take.
+pub const WORKERS_MAX: u32 = 10_000;
+/// Most clients that are served at once.
+pub const CLIENTS_MAX: usize = 4096;
+/// Most clients of one uid that are served at once.
+pub const CLIENTS_PER_UID_MAX: usize = 2048;
+/// Most unread output of one client; one that is further behind is cut off.
+pub const CLIENT_OUTPUT_BYTES_MAX: usize = 1 << 20;
+/// Most bytes in all clients' buffers together.
+pub const BUFFERS_BYTES_MAX: usize = 16 << 20;
+/// Longest wait of a worker library for the master to take an acknowledgement, in seconds.
+pub const ACK_WAIT_SECONDS: u64 = 30;
+/// Longest back-off between two spawns, in seconds.
+pub const SPAWN_INTERVAL_SECONDS_MAX: u64 = 30;
+/// Longest run of the check whether a new master can start, in seconds.
+pub const UPGRADE_CHECK_SECONDS_MAX: u64 = 60;
