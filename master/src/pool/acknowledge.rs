@@ -1,0 +1,114 @@
+//! When a worker counts as up, and what happens to one that does not come up in time.
+
+use std::time::Duration;
+
+use einhorn_protocol::default;
+
+use super::report::{Report, Why};
+use super::worker::{Pid, SpawnId, Worker};
+use super::{Action, Pool};
+use crate::moment::Moment;
+use crate::psych::Value;
+use crate::settings::{AckMode, AckTimeout, Settings};
+use crate::signal::Signal;
+
+/// How long a worker that did not come up in time has to stop where `-t` says nothing. It
+/// hangs already, so without an end to it its place would never be filled.
+pub(super) const FAILED_GRACE: Duration = Duration::from_secs(10);
+
+/// The one deadline that `worker` has: to count as up, to have failed, or to be killed.
+pub(super) fn deadline_of(worker: &Worker, settings: &Settings) -> Option<Duration> {
+    worker.pid?;
+    if worker.is_stopping() {
+        return if worker.is_killed() { None } else { kill_deadline(worker, settings) };
+    }
+    if worker.acked {
+        return None;
+    }
+    let wait = match settings.ack_mode {
+        AckMode::Timer(time) => Some(time),
+        AckMode::Manual => ack_timeout(worker, settings),
+    };
+    wait.map(|wait| worker.spinup_time.monotonic.saturating_add(wait))
+}
+
+fn kill_deadline(worker: &Worker, settings: &Settings) -> Option<Duration> {
+    let grace = settings.signal_timeout.or(worker.failed.then_some(FAILED_GRACE))?;
+    Some(worker.last_signaled_at?.monotonic.saturating_add(grace))
+}
+
+fn ack_timeout(worker: &Worker, settings: &Settings) -> Option<Duration> {
+    match settings.ack_timeout {
+        AckTimeout::Never => None,
+        AckTimeout::After(time) => Some(time),
+        AckTimeout::Default => {
+            worker.newcomer.then_some(Duration::from_secs_f64(default::UPGRADE_ACK_TIMEOUT_SECONDS))
+        }
+    }
+}
+
+impl Pool {
+    pub(super) fn note_spawned(&mut self, now: Moment, id: SpawnId, pid: Pid) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let version = worker.version;
+        let due: Vec<Signal> = worker.signaled.iter().copied().collect();
+        self.by_pid.insert(pid, id);
+        self.failed_spawns = 0;
+        self.change(id, |worker| {
+            worker.pid = Some(pid);
+            worker.spinup_time = now;
+        });
+        self.report(Report::Started { worker: self.name(id), version });
+        for signal in due {
+            self.actions.push_back(Action::Signal { id, pid, signal });
+        }
+    }
+
+    /// A worker says that it is up.
+    pub(super) fn take_acknowledgement(&mut self, id: SpawnId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let reason = match self.settings.ack_mode {
+            AckMode::Timer(_) => "workers count as up after a time (--ack-mode)",
+            AckMode::Manual if worker.acked => "it is up already",
+            AckMode::Manual => return self.acknowledge(id),
+        };
+        self.report(Report::AcknowledgementIgnored { worker: self.name(id), reason });
+    }
+
+    pub(super) fn note_ping(&mut self, now: Moment, id: SpawnId, request_id: Option<Value>) {
+        self.change(id, |worker| {
+            worker.pinged_at = Some(now);
+            worker.pinged_request_id = request_id;
+        });
+        self.report(Report::Pinged { worker: self.name(id) });
+    }
+
+    /// The time is over: with a timer the worker is up, without one it has failed.
+    pub(super) fn acknowledgement_deadline(&mut self, now: Moment, id: SpawnId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        match self.settings.ack_mode {
+            AckMode::Timer(_) => self.acknowledge(id),
+            AckMode::Manual => {
+                let waited = ack_timeout(worker, &self.settings)
+                    .unwrap_or_else(|| now.since(worker.spinup_time));
+                self.deaths_before_ack = self.deaths_before_ack.saturating_add(1);
+                self.change(id, |worker| worker.failed = true);
+                self.ask_to_stop(now, id, Signal::USR2, Why::NotAcknowledged(waited));
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, id: SpawnId) {
+        self.deaths_before_ack = 0;
+        self.change(id, |worker| worker.acked = true);
+        let (acked, target) = (self.census.acked(), self.target());
+        self.report(Report::Acknowledged { worker: self.name(id), acked, target });
+    }
+
+    pub(super) fn note_fleet_up(&mut self) {
+        if !self.fleet_was_up && self.census.acked() >= self.target() {
+            self.fleet_was_up = true;
+            self.report(Report::FleetUp { target: self.target() });
+        }
+    }
+}

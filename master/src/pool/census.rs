@@ -1,0 +1,110 @@
+//! Who is what: the words *modern*, *old*, *acked*, *missing* as functions.
+//!
+//! Workers are filed by standing whenever they change, so every count is O(1) and every
+//! choice O(log n), also with ten thousand of them.
+//!
+//! Invariant: a worker is in exactly one of the sets, the one that [`standing`] says.
+
+use std::collections::BTreeSet;
+
+use super::worker::{SpawnId, Version, Worker};
+
+/// Where a worker is in its life, seen from the current version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Of the current version, not yet up.
+    ModernUnacked,
+    /// Of the current version, up.
+    ModernAcked,
+    /// Of the current version, asked to stop.
+    ModernStopping,
+    /// Of another version, not yet up.
+    OldUnacked,
+    /// Of another version, up.
+    OldAcked,
+    /// Of another version, asked to stop.
+    OldStopping,
+}
+
+/// What `worker` is when `current` is the current version.
+pub fn standing(worker: &Worker, current: Version) -> Standing {
+    match (worker.version == current, worker.is_stopping(), worker.acked) {
+        (true, true, _) => Standing::ModernStopping,
+        (true, false, true) => Standing::ModernAcked,
+        (true, false, false) => Standing::ModernUnacked,
+        (false, true, _) => Standing::OldStopping,
+        (false, false, true) => Standing::OldAcked,
+        (false, false, false) => Standing::OldUnacked,
+    }
+}
+
+/// All workers, filed by standing, each set in the order of starting.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Census {
+    filed: [BTreeSet<SpawnId>; 6],
+}
+
+impl Census {
+    pub(super) fn file(&mut self, id: SpawnId, standing: Standing) {
+        self.filed[standing as usize].insert(id);
+    }
+
+    pub(super) fn unfile(&mut self, id: SpawnId, standing: Standing) {
+        self.filed[standing as usize].remove(&id);
+    }
+
+    /// The workers of one standing, the oldest first.
+    pub fn of(&self, standing: Standing) -> impl DoubleEndedIterator<Item = SpawnId> + '_ {
+        self.filed[standing as usize].iter().copied()
+    }
+
+    fn count(&self, standing: Standing) -> usize {
+        self.filed[standing as usize].len()
+    }
+
+    /// All that live or are about to, those asked to stop included.
+    pub fn alive(&self) -> usize {
+        self.filed.iter().map(BTreeSet::len).sum()
+    }
+
+    /// Of the current version, those asked to stop included (slow stoppers must not multiply).
+    pub fn modern(&self) -> usize {
+        self.modern_unsignaled() + self.count(Standing::ModernStopping)
+    }
+
+    /// Of the current version and not asked to stop.
+    pub fn modern_unsignaled(&self) -> usize {
+        self.unacked() + self.acked()
+    }
+
+    /// Of the current version, not asked to stop and not yet up.
+    pub fn unacked(&self) -> usize {
+        self.count(Standing::ModernUnacked)
+    }
+
+    /// Of the current version, not asked to stop and up.
+    pub fn acked(&self) -> usize {
+        self.count(Standing::ModernAcked)
+    }
+
+    /// Of another version and not asked to stop.
+    pub fn old(&self) -> usize {
+        self.count(Standing::OldUnacked) + self.count(Standing::OldAcked)
+    }
+
+    /// Asked to stop and still alive, of whatever version.
+    pub fn stopping(&self) -> usize {
+        self.count(Standing::ModernStopping) + self.count(Standing::OldStopping)
+    }
+
+    /// How many workers of the current version are to be started for `target`.
+    pub fn missing(&self, target: usize) -> usize {
+        target.saturating_sub(self.modern())
+    }
+
+    /// Old workers that nobody asked to stop: those that are not up first, since they serve
+    /// nobody, then the oldest.
+    pub fn old_in_order_of_retirement(&self) -> impl Iterator<Item = SpawnId> + '_ {
+        self.of(Standing::OldUnacked).chain(self.of(Standing::OldAcked))
+    }
+}

@@ -1,0 +1,125 @@
+//! What happens to the pool and what it wants done.
+
+use super::report::Report;
+use super::worker::{Exit, Pid, SpawnId, Version};
+use crate::psych::Value;
+use crate::settings::Settings;
+use crate::signal::Signal;
+
+/// How an upgrade replaces workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpgradeMode {
+    /// One after the other.
+    Smooth,
+    /// A whole new set beside the old one.
+    Fleet,
+}
+
+/// Counts upgrade requests, so that a caller's reply is about their own upgrade.
+pub type RequestNumber = u64;
+
+/// Something that happened.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The master is up for the first time.
+    Start,
+    /// The pool was restored after a re-exec.
+    Adopted,
+    /// A worker that the pool asked for is running.
+    Spawned {
+        /// Which one.
+        id: SpawnId,
+        /// As what.
+        pid: Pid,
+    },
+    /// A worker that the pool asked for could not be started.
+    SpawnFailed {
+        /// Which one.
+        id: SpawnId,
+        /// Why, for the log.
+        reason: String,
+    },
+    /// A worker is gone.
+    Exited {
+        /// Which one.
+        id: SpawnId,
+        /// How.
+        exit: Exit,
+    },
+    /// A worker says that it is up.
+    Acknowledged {
+        /// Which one.
+        id: SpawnId,
+    },
+    /// A worker says that it is alive.
+    Pinged {
+        /// Which one.
+        id: SpawnId,
+        /// Its id of what it is doing.
+        request_id: Option<Value>,
+    },
+    /// The master is to re-execute itself, nothing else.
+    ReloadRequested,
+    /// The master is to re-execute itself and then replace the workers.
+    UpgradeRequested {
+        /// How.
+        mode: UpgradeMode,
+        /// Whose request it is.
+        request: RequestNumber,
+    },
+    /// The re-exec did not happen; everything is as it was.
+    ReloadFailed {
+        /// Why, for the log and the callers.
+        reason: String,
+    },
+    /// The upgrade in progress is to be given up.
+    AbortRequested,
+    /// Settings are new; the target may be among them.
+    SettingsChanged(Settings),
+    /// All workers are to get a signal, which does not ask them to stop.
+    SignalRequested(Signal),
+    /// All workers are to stop, by this signal, and then the master.
+    StopRequested(Signal),
+    /// The master leaves at once and hands the signal on.
+    QuitRequested(Signal),
+    /// A deadline has come.
+    DeadlineReached,
+}
+
+/// What the master does for a reload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reload {
+    /// Check the new code and re-execute.
+    Begin,
+    /// Leave the check that is running; do not re-execute.
+    Cancel,
+}
+
+/// Something to be done, in the order given.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start a worker and answer with [`Event::Spawned`] or [`Event::SpawnFailed`].
+    Spawn {
+        /// Its identity.
+        id: SpawnId,
+        /// Its index.
+        index: u32,
+        /// The version whose program it runs.
+        version: Version,
+    },
+    /// Send a signal to a worker.
+    Signal {
+        /// Which one.
+        id: SpawnId,
+        /// Its pid.
+        pid: Pid,
+        /// What.
+        signal: Signal,
+    },
+    /// Begin or cancel a re-exec; the answer is [`Event::ReloadFailed`] or a new process.
+    Reload(Reload),
+    /// Say it in the log and to whoever follows an upgrade.
+    Report(Report),
+    /// Leave with this exit status.
+    Finish(u8),
+}

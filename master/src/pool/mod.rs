@@ -1,0 +1,296 @@
+//! The policy: what to start, signal and retire, and when. No I/O, no clock of its own.
+//!
+//! Calling order: hand every event to [`Pool::handle`] with the moment it is handled at, carry
+//! out [`Pool::poll_action`] until it is empty, in order, and come back with
+//! [`Event::DeadlineReached`] at [`Pool::next_deadline`]. The answer to an action is an event.
+//!
+//! The words are those of `protocol.md §6`, the rules those of `§7`. After every event the
+//! pool is settled in one place: replenish, then cull.
+//!
+//! Invariant: a worker is known by its [`SpawnId`]; a pid only finds the id.
+
+mod acknowledge;
+mod census;
+mod cull;
+mod deadlines;
+mod event;
+mod index;
+mod replenish;
+mod report;
+mod restore;
+mod stop;
+#[cfg(test)]
+mod tests;
+mod upgrade;
+mod worker;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::time::Duration;
+
+pub use census::{Census, Standing, standing};
+pub use event::{Action, Event, Reload, RequestNumber, UpgradeMode};
+pub use report::{Callers, Report, Seconds, UpgradeEnd, Why};
+pub use restore::Restored;
+pub use upgrade::{PendingReload, Upgrade};
+pub use worker::{Exit, Pid, SpawnId, Version, Worker};
+
+use self::deadlines::Deadlines;
+use self::index::Indexes;
+use crate::moment::Moment;
+use crate::settings::Settings;
+
+/// Whether the pool keeps its workers alive or sees them off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Workers are kept at the target.
+    Serving,
+    /// No worker is started any more; the master leaves when the last is gone.
+    Stopping,
+    /// [`Action::Finish`] was given.
+    Finished,
+}
+
+/// All workers, and everything that decides about them.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    settings: Settings,
+    workers: BTreeMap<SpawnId, Worker>,
+    by_pid: HashMap<Pid, SpawnId>,
+    indexes: Indexes,
+    census: Census,
+    deadlines: Deadlines,
+    next_id: u64,
+    version: Version,
+    committed: Version,
+    deaths_before_ack: u32,
+    failed_spawns: u32,
+    last_spinup: Option<Moment>,
+    last_upgraded: Option<Moment>,
+    replenish_at: Option<Duration>,
+    pending_reload: Option<PendingReload>,
+    upgrade: Option<Upgrade>,
+    last_request: RequestNumber,
+    stage: Stage,
+    fleet_was_up: bool,
+    actions: VecDeque<Action>,
+}
+
+impl Pool {
+    /// A pool without workers; [`Event::Start`] fills it.
+    pub fn new(settings: Settings) -> Self {
+        Self {
+            settings,
+            workers: BTreeMap::new(),
+            by_pid: HashMap::new(),
+            indexes: Indexes::default(),
+            census: Census::default(),
+            deadlines: Deadlines::default(),
+            next_id: 0,
+            version: 0,
+            committed: 0,
+            deaths_before_ack: 0,
+            failed_spawns: 0,
+            last_spinup: None,
+            last_upgraded: None,
+            replenish_at: None,
+            pending_reload: None,
+            upgrade: None,
+            last_request: 0,
+            stage: Stage::Serving,
+            fleet_was_up: false,
+            actions: VecDeque::new(),
+        }
+    }
+
+    /// Takes in what happened at `now`.
+    pub fn handle(&mut self, now: Moment, event: Event) {
+        match (self.stage, event) {
+            (Stage::Finished, _) => return,
+            (Stage::Serving, Event::Start) => self.spawn_missing(now),
+            (Stage::Serving, Event::Adopted) => self.continue_after_reload(now),
+            (Stage::Stopping, Event::Start | Event::Adopted) => {}
+            (_, Event::Spawned { id, pid }) => self.note_spawned(now, id, pid),
+            (_, Event::SpawnFailed { id, reason }) => self.note_spawn_failed(id, reason),
+            (_, Event::Exited { id, exit }) => self.note_exit(id, exit),
+            (_, Event::Acknowledged { id }) => self.take_acknowledgement(id),
+            (_, Event::Pinged { id, request_id }) => self.note_ping(now, id, request_id),
+            (Stage::Serving, Event::ReloadRequested) => self.request_reload(),
+            (Stage::Serving, Event::UpgradeRequested { mode, request }) => {
+                self.request_upgrade(mode, request);
+            }
+            (_, Event::ReloadFailed { reason }) => self.note_reload_failed(reason),
+            (Stage::Serving, Event::AbortRequested) => self.abort(now),
+            (
+                Stage::Stopping,
+                Event::ReloadRequested | Event::UpgradeRequested { .. } | Event::AbortRequested,
+            ) => self.refuse_while_stopping(),
+            (_, Event::SettingsChanged(settings)) => self.change_settings(settings),
+            (_, Event::SignalRequested(signal)) => self.signal_all(signal),
+            (_, Event::StopRequested(signal)) => self.stop(now, signal),
+            (_, Event::QuitRequested(signal)) => self.quit(signal),
+            (_, Event::DeadlineReached) => self.meet_deadlines(now),
+        }
+        self.settle(now);
+    }
+
+    /// The next thing to do, if there is one.
+    pub fn poll_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    /// When to come back with [`Event::DeadlineReached`], by the monotonic clock.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        let reminder = self.upgrade.as_ref().map(|upgrade| upgrade.remind_at);
+        [self.deadlines.first(), self.replenish_at, reminder].into_iter().flatten().min()
+    }
+
+    /// The worker with this pid.
+    pub fn find(&self, pid: Pid) -> Option<&Worker> {
+        self.by_pid.get(&pid).and_then(|id| self.workers.get(id))
+    }
+
+    /// The worker with this id.
+    pub fn worker(&self, id: SpawnId) -> Option<&Worker> {
+        self.workers.get(&id)
+    }
+
+    /// All workers, the oldest first.
+    pub fn workers(&self) -> impl Iterator<Item = &Worker> {
+        self.workers.values()
+    }
+
+    /// The counts.
+    pub fn census(&self) -> &Census {
+        &self.census
+    }
+
+    /// The numbers it goes by.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The current version: the number of upgrades, but for those given up.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    /// The upgrade in progress.
+    pub fn upgrade(&self) -> Option<&Upgrade> {
+        self.upgrade.as_ref()
+    }
+
+    /// The re-exec that is being prepared.
+    pub fn pending_reload(&self) -> Option<PendingReload> {
+        self.pending_reload
+    }
+
+    /// A number for the next upgrade request.
+    pub fn next_request(&self) -> RequestNumber {
+        self.last_request + 1
+    }
+
+    /// Nothing is started any more.
+    pub fn is_stopping(&self) -> bool {
+        self.stage != Stage::Serving
+    }
+
+    fn target(&self) -> usize {
+        usize::try_from(self.settings.number).unwrap_or(usize::MAX)
+    }
+
+    fn settle(&mut self, now: Moment) {
+        match self.stage {
+            Stage::Serving => {
+                self.replenish(now);
+                self.cull(now);
+                self.note_fleet_up();
+                self.report_progress(false);
+            }
+            Stage::Stopping if self.workers.is_empty() => {
+                self.report(Report::AllGone);
+                self.finish(0);
+            }
+            Stage::Stopping | Stage::Finished => {}
+        }
+    }
+
+    /// Everything whose time has come.
+    fn meet_deadlines(&mut self, now: Moment) {
+        while let Some(id) = self.deadlines.due(now.monotonic) {
+            let Some(worker) = self.workers.get(&id) else { break };
+            if worker.is_stopping() {
+                self.kill(now, id);
+            } else {
+                self.acknowledgement_deadline(now, id);
+            }
+        }
+        self.remind(now);
+    }
+
+    fn change_settings(&mut self, settings: Settings) {
+        self.settings = settings;
+        let ids: Vec<SpawnId> = self.workers.keys().copied().collect();
+        for id in ids {
+            self.change(id, |_| {});
+        }
+    }
+
+    /// The only way to change a worker: keeps census and deadlines true.
+    fn change(&mut self, id: SpawnId, change: impl FnOnce(&mut Worker)) {
+        let Some(worker) = self.workers.get_mut(&id) else { return };
+        self.census.unfile(id, standing(worker, self.version));
+        if let Some(at) = worker.deadline.take() {
+            self.deadlines.remove(at, id);
+        }
+        change(worker);
+        worker.deadline = acknowledge::deadline_of(worker, &self.settings);
+        if let Some(at) = worker.deadline {
+            self.deadlines.insert(at, id);
+        }
+        self.census.file(id, standing(worker, self.version));
+    }
+
+    fn insert(&mut self, worker: Worker) {
+        let id = worker.id;
+        if let Some(pid) = worker.pid {
+            self.by_pid.insert(pid, id);
+        }
+        self.workers.insert(id, worker);
+        self.change(id, |_| {});
+    }
+
+    fn remove(&mut self, id: SpawnId) -> Option<Worker> {
+        let worker = self.workers.remove(&id)?;
+        self.census.unfile(id, standing(&worker, self.version));
+        if let Some(at) = worker.deadline {
+            self.deadlines.remove(at, id);
+        }
+        if let Some(pid) = worker.pid {
+            self.by_pid.remove(&pid);
+        }
+        self.indexes.give_back(worker.index);
+        Some(worker)
+    }
+
+    /// Makes `version` the current one, which turns modern workers into old ones or back.
+    fn set_version(&mut self, version: Version) {
+        self.version = version;
+        self.census = Census::default();
+        for (&id, worker) in &self.workers {
+            self.census.file(id, standing(worker, version));
+        }
+    }
+
+    fn name(&self, id: SpawnId) -> String {
+        self.workers.get(&id).map(ToString::to_string).unwrap_or_default()
+    }
+
+    fn report(&mut self, report: Report) {
+        self.actions.push_back(Action::Report(report));
+    }
+
+    fn finish(&mut self, status: u8) {
+        self.stage = Stage::Finished;
+        self.actions.push_back(Action::Finish(status));
+    }
+}

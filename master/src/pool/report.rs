@@ -1,0 +1,295 @@
+//! Everything that the policy has to say, typed; the wording stands here and nowhere else.
+
+use std::fmt;
+use std::time::Duration;
+
+use einhorn_protocol::error_code;
+use log::Level;
+
+use super::event::{RequestNumber, UpgradeMode};
+use super::worker::{Exit, Version};
+use crate::signal::Signal;
+
+/// Why a worker gets a signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// An upgrade has a newcomer in its place.
+    Replaced,
+    /// It is of a version that is not wanted.
+    OldVersion,
+    /// There are more than the target.
+    AboveTarget,
+    /// It was not up in time.
+    NotAcknowledged(Duration),
+    /// The master stops.
+    Stopping,
+    /// It was asked to stop that long ago.
+    StillAlive(Duration),
+    /// An operator's command.
+    Requested,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Replaced => f.write_str("a newer worker took its place"),
+            Self::OldVersion => f.write_str("its version is not the current one"),
+            Self::AboveTarget => f.write_str("there are more workers than the target"),
+            Self::NotAcknowledged(after) => {
+                write!(f, "no acknowledgement within {}", Seconds(*after))
+            }
+            Self::Stopping => f.write_str("the master is stopping"),
+            Self::StillAlive(after) => {
+                write!(f, "it was asked to stop {} ago and is still alive", Seconds(*after))
+            }
+            Self::Requested => f.write_str("as requested"),
+        }
+    }
+}
+
+/// How an upgrade ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum UpgradeEnd {
+    /// All workers are of the new version.
+    Done,
+    /// The master could not re-execute itself.
+    ReloadFailed(String),
+    /// A newer request took its place.
+    Superseded,
+    /// Somebody gave it up.
+    Aborted,
+    /// The master stops.
+    ShuttingDown,
+}
+
+impl UpgradeEnd {
+    /// The stable code for the last reply; none for success.
+    pub fn error(&self) -> Option<&'static str> {
+        match self {
+            Self::Done => None,
+            Self::ReloadFailed(_) => Some(error_code::RELOAD_FAILED),
+            Self::Superseded => Some(error_code::SUPERSEDED),
+            Self::Aborted => Some(error_code::ABORTED),
+            Self::ShuttingDown => Some(error_code::SHUTTING_DOWN),
+        }
+    }
+}
+
+/// Which callers an upgrade's end is told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Callers {
+    /// All whose request is not newer than this one.
+    UpTo(RequestNumber),
+    /// All whose request is newer than this one.
+    After(RequestNumber),
+}
+
+/// A worker's name for people, as it was when the report was made.
+type Name = String;
+
+/// Something worth a line.
+#[expect(missing_docs, reason = "the fields are the words of the line, in Display below")]
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    /// A worker is running.
+    Started { worker: Name, version: Version },
+    /// A worker could not be started.
+    NotStarted { index: u32, reason: String, next: Duration },
+    /// A worker counts as up.
+    Acknowledged { worker: Name, acked: usize, target: usize },
+    /// An acknowledgement that changes nothing.
+    AcknowledgementIgnored { worker: Name, reason: &'static str },
+    /// A worker pinged.
+    Pinged { worker: Name },
+    /// A worker that nobody asked to stop was gone before it was up.
+    DiedEarly { worker: Name, exit: Exit, next: Duration },
+    /// A worker that nobody asked to stop is gone.
+    Died { worker: Name, exit: Exit },
+    /// A worker that was asked to stop is gone.
+    Stopped { worker: Name, exit: Exit },
+    /// A worker gets a signal.
+    Signaled { worker: Name, signal: Signal, why: Why },
+    /// Everyone gets a signal.
+    SignaledAll { count: usize, signal: Signal, why: Why },
+    /// The target is reached for the first time.
+    FleetUp { target: usize },
+    /// An upgrade begins.
+    UpgradeBegun { mode: UpgradeMode, from: Version, to: Version, target: usize },
+    /// Where an upgrade stands.
+    UpgradeProgress { acked: usize, target: usize, old: usize, waiting_for: Vec<Name> },
+    /// An upgrade is given up; the old version comes back.
+    RollbackBegun { from: Version, to: Version },
+    /// An upgrade ended.
+    UpgradeEnded { end: UpgradeEnd, callers: Callers, version: Version, took: Option<Duration> },
+    /// A re-exec that was no part of an upgrade failed.
+    ReloadFailed { reason: String },
+    /// All workers are gone.
+    AllGone,
+}
+
+/// Seconds as people write them: `1.5 s`, `300 s`.
+pub struct Seconds(pub Duration);
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = format!("{:.3}", self.0.as_secs_f64());
+        let text = text.trim_end_matches('0').trim_end_matches('.');
+        write!(f, "{text} s")
+    }
+}
+
+impl Report {
+    /// How loud it is.
+    pub fn level(&self) -> Level {
+        match self {
+            Self::Pinged { .. } => Level::Debug,
+            Self::AcknowledgementIgnored { .. } | Self::DiedEarly { .. } | Self::Died { .. } => {
+                Level::Warn
+            }
+            Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. } => Level::Warn,
+            Self::NotStarted { .. }
+            | Self::ReloadFailed { .. }
+            | Self::UpgradeEnded { end: UpgradeEnd::ReloadFailed(_), .. } => Level::Error,
+            Self::Started { .. }
+            | Self::Acknowledged { .. }
+            | Self::Stopped { .. }
+            | Self::Signaled { .. }
+            | Self::SignaledAll { .. }
+            | Self::FleetUp { .. }
+            | Self::UpgradeBegun { .. }
+            | Self::UpgradeProgress { .. }
+            | Self::RollbackBegun { .. }
+            | Self::UpgradeEnded { .. }
+            | Self::AllGone => Level::Info,
+        }
+    }
+
+    /// Whether those who follow an upgrade hear of it while one is in progress. The end is
+    /// told apart, as a last reply.
+    pub fn is_progress(&self) -> bool {
+        match self {
+            Self::Started { .. }
+            | Self::NotStarted { .. }
+            | Self::Acknowledged { .. }
+            | Self::DiedEarly { .. }
+            | Self::Died { .. }
+            | Self::Stopped { .. }
+            | Self::Signaled { .. }
+            | Self::UpgradeBegun { .. }
+            | Self::UpgradeProgress { .. }
+            | Self::RollbackBegun { .. } => true,
+            Self::AcknowledgementIgnored { .. }
+            | Self::Pinged { .. }
+            | Self::SignaledAll { .. }
+            | Self::FleetUp { .. }
+            | Self::UpgradeEnded { .. }
+            | Self::ReloadFailed { .. }
+            | Self::AllGone => false,
+        }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { worker, version } => {
+                write!(f, "worker {worker} started, version {version}")
+            }
+            Self::NotStarted { index, reason, next } => write!(
+                f,
+                "cannot start a worker (index {index}): {reason}; next start in {}",
+                Seconds(*next)
+            ),
+            Self::Acknowledged { worker, acked, target } => {
+                write!(f, "worker {worker} is up ({acked}/{target} acknowledged)")
+            }
+            Self::AcknowledgementIgnored { worker, reason } => {
+                write!(f, "acknowledgement for worker {worker} ignored: {reason}")
+            }
+            Self::Pinged { worker } => write!(f, "worker {worker} pinged"),
+            Self::DiedEarly { worker, exit, next } => write!(
+                f,
+                "worker {worker} exited before it was acknowledged: {exit}; next start in {}",
+                Seconds(*next)
+            ),
+            Self::Died { worker, exit } => {
+                write!(f, "worker {worker} exited: {exit}; nobody asked it to")
+            }
+            Self::Stopped { worker, exit } => write!(f, "worker {worker} stopped: {exit}"),
+            Self::Signaled { worker, signal, why } => {
+                write!(f, "sent {signal} to worker {worker}: {why}")
+            }
+            Self::SignaledAll { count, signal, why } => {
+                write!(f, "sent {signal} to {}: {why}", Count(*count, "worker"))
+            }
+            Self::FleetUp { target } => write!(f, "{} up", Count(*target, "worker")),
+            Self::ReloadFailed { reason } => {
+                write!(f, "reload failed, everything is as it was: {reason}")
+            }
+            Self::AllGone => f.write_str("all workers are gone"),
+            Self::UpgradeBegun { .. }
+            | Self::UpgradeProgress { .. }
+            | Self::RollbackBegun { .. }
+            | Self::UpgradeEnded { .. } => self.fmt_upgrade(f),
+        }
+    }
+}
+
+impl Report {
+    fn fmt_upgrade(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UpgradeBegun { mode, from, to, target } => {
+                let how = match mode {
+                    UpgradeMode::Smooth => "smooth",
+                    UpgradeMode::Fleet => "fleet",
+                };
+                write!(
+                    f,
+                    "{how} upgrade from version {from} to {to} begins, {}",
+                    Count(*target, "worker")
+                )
+            }
+            Self::UpgradeProgress { acked, target, old, waiting_for } => {
+                write!(f, "{acked}/{target} acknowledged, {old} old serving")?;
+                if !waiting_for.is_empty() {
+                    write!(f, "; waiting for worker {}", waiting_for.join(", "))?;
+                }
+                Ok(())
+            }
+            Self::RollbackBegun { from, to } => {
+                write!(f, "giving version {from} up, going back to version {to}")
+            }
+            Self::UpgradeEnded { end, version, took, .. } => {
+                match end {
+                    UpgradeEnd::Done => write!(f, "upgrade done: version {version}")?,
+                    UpgradeEnd::ReloadFailed(reason) => {
+                        write!(f, "upgrade failed, version {version} serves on: {reason}")?;
+                    }
+                    UpgradeEnd::Superseded => {
+                        write!(f, "upgrade superseded by a newer one, to version {version}")?;
+                    }
+                    UpgradeEnd::Aborted => {
+                        write!(f, "upgrade aborted, version {version} serves on")?;
+                    }
+                    UpgradeEnd::ShuttingDown => {
+                        f.write_str("upgrade ended: the master is shutting down")?;
+                    }
+                }
+                match took {
+                    Some(took) => write!(f, ", after {}", Seconds(*took)),
+                    None => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A number and a noun.
+struct Count(usize, &'static str);
+
+impl fmt::Display for Count {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}{}", self.0, self.1, if self.0 == 1 { "" } else { "s" })
+    }
+}

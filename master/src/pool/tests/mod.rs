@@ -1,0 +1,9 @@
+//! Scripts of events and the actions that they must lead to, and random histories.
+
+mod acknowledging;
+mod culling;
+mod histories;
+mod replenishing;
+mod script;
+mod stopping;
+mod upgrading;

@@ -1,0 +1,171 @@
+//! `check(settings, script)`: a script holds events with their time in seconds, and below
+//! each, indented, the actions that it leads to. Workers are `w0`, `w1`… in the order of
+//! starting; a start succeeds at once unless the script said `fork fails`.
+
+use std::fmt::Write as _;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use crate::moment::{Moment, WallTime};
+use crate::pool::{
+    Action, Callers, Event, Exit, Pool, Reload, Report, SpawnId, UpgradeEnd, UpgradeMode,
+};
+use crate::settings::{AckMode, Settings};
+use crate::signal::Signal;
+
+/// Four workers, manual acknowledgement, plenty of room for newcomers.
+pub(super) fn four() -> Settings {
+    Settings {
+        number: 4,
+        max_unacked: NonZeroU32::new(100).unwrap(),
+        ack_mode: AckMode::Manual,
+        ..Settings::default_for(NonZeroU32::MIN)
+    }
+}
+
+pub(super) fn moment(seconds: f64) -> Moment {
+    let start = Moment {
+        monotonic: Duration::from_secs(1000),
+        wall: WallTime { nanoseconds: 1_700_000_000_000_000_000 },
+    };
+    start.after(Duration::from_secs_f64(seconds))
+}
+
+struct Player {
+    pool: Pool,
+    fork_fails: bool,
+}
+
+#[track_caller]
+pub(super) fn check(settings: Settings, script: &str) {
+    let mut player = Player { pool: Pool::new(settings), fork_fails: false };
+    let mut transcript = String::new();
+    let mut wanted = String::new();
+    for line in script.lines().filter(|line| !line.trim().is_empty()) {
+        let is_event = line.trim_start().starts_with(|c: char| c.is_ascii_digit());
+        if is_event {
+            let line = line.trim();
+            let _ = writeln!(wanted, "{line}");
+            let _ = writeln!(transcript, "{line}");
+            player.play(line, &mut transcript);
+        } else {
+            let _ = writeln!(wanted, "    {}", line.trim());
+        }
+    }
+    assert!(transcript == wanted, "wanted:\n{wanted}\nplayed:\n{transcript}");
+}
+
+impl Player {
+    fn play(&mut self, line: &str, transcript: &mut String) {
+        let (time, rest) = line.split_once(' ').expect("time and event");
+        let now = moment(time.parse().expect("a time in seconds"));
+        let words: Vec<&str> = rest.split(' ').collect();
+        match words[..] {
+            ["next"] => {
+                let next =
+                    self.pool.next_deadline().map(|at| at.saturating_sub(moment(0.0).monotonic));
+                let _ = match next {
+                    Some(at) => writeln!(transcript, "    at {}", at.as_secs_f64()),
+                    None => writeln!(transcript, "    never"),
+                };
+            }
+            ["fork", "fails"] => self.fork_fails = true,
+            ["fork", "works"] => self.fork_fails = false,
+            ["reloaded"] => {
+                self.pool = Pool::restore(self.pool.to_restored());
+                self.handle(now, Event::Adopted, transcript);
+            }
+            _ => {
+                let event = self.event(&words);
+                self.handle(now, event, transcript);
+            }
+        }
+    }
+
+    fn event(&self, words: &[&str]) -> Event {
+        let id = |name: &str| SpawnId(name[1..].parse().expect("a worker"));
+        let request = self.pool.next_request();
+        match *words {
+            ["start"] => Event::Start,
+            ["tick"] => Event::DeadlineReached,
+            ["ack", worker] => Event::Acknowledged { id: id(worker) },
+            ["exit", worker] => Event::Exited { id: id(worker), exit: Exit::Status(1) },
+            ["target", number] => Event::SettingsChanged(Settings {
+                number: number.parse().expect("a number"),
+                ..self.pool.settings().clone()
+            }),
+            ["timeout", seconds] => Event::SettingsChanged(Settings {
+                signal_timeout: Some(Duration::from_secs(seconds.parse().expect("seconds"))),
+                ..self.pool.settings().clone()
+            }),
+            ["signal", name] => Event::SignalRequested(signal(name)),
+            ["stop", name] => Event::StopRequested(signal(name)),
+            ["quit"] => Event::QuitRequested(Signal::QUIT),
+            ["reload"] => Event::ReloadRequested,
+            ["smooth"] => Event::UpgradeRequested { mode: UpgradeMode::Smooth, request },
+            ["fleet"] => Event::UpgradeRequested { mode: UpgradeMode::Fleet, request },
+            ["reload", "failed"] => Event::ReloadFailed { reason: "no such file".into() },
+            ["abort"] => Event::AbortRequested,
+            _ => panic!("no such event: {words:?}"),
+        }
+    }
+
+    fn handle(&mut self, now: Moment, event: Event, transcript: &mut String) {
+        self.pool.handle(now, event);
+        while let Some(action) = self.pool.poll_action() {
+            match action {
+                Action::Spawn { id, index, version } => {
+                    if self.fork_fails {
+                        let _ = writeln!(transcript, "    cannot spawn index {index}");
+                        let reason = "out of processes".to_string();
+                        self.pool.handle(now, Event::SpawnFailed { id, reason });
+                    } else {
+                        let _ =
+                            writeln!(transcript, "    spawn w{} index {index} v{version}", id.0);
+                        let pid = pid_of(id);
+                        self.pool.handle(now, Event::Spawned { id, pid });
+                    }
+                }
+                Action::Signal { id, signal, .. } => {
+                    let _ = writeln!(transcript, "    {} w{}", signal.name(), id.0);
+                }
+                Action::Reload(Reload::Begin) => transcript.push_str("    check and re-exec\n"),
+                Action::Reload(Reload::Cancel) => transcript.push_str("    cancel the check\n"),
+                Action::Finish(status) => {
+                    let _ = writeln!(transcript, "    finish {status}");
+                }
+                Action::Report(report) => tell(&report, transcript),
+            }
+        }
+    }
+}
+
+/// Only what callers depend on; the other lines are for people.
+fn tell(report: &Report, transcript: &mut String) {
+    let _ = match report {
+        Report::UpgradeEnded { end, callers, version, .. } => {
+            let end = match end {
+                UpgradeEnd::Done => "done",
+                UpgradeEnd::ReloadFailed(_) => "reload failed",
+                UpgradeEnd::Superseded => "superseded",
+                UpgradeEnd::Aborted => "aborted",
+                UpgradeEnd::ShuttingDown => "shutting down",
+            };
+            let callers = match callers {
+                Callers::UpTo(request) => format!("up to {request}"),
+                Callers::After(request) => format!("after {request}"),
+            };
+            writeln!(transcript, "    {end} at v{version}, callers {callers}")
+        }
+        Report::FleetUp { .. } => writeln!(transcript, "    fleet up"),
+        _ => Ok(()),
+    };
+}
+
+pub(super) fn pid_of(id: SpawnId) -> i32 {
+    1000 + i32::try_from(id.0).expect("few workers")
+}
+
+fn signal(name: &str) -> Signal {
+    Signal::from_name(name).expect("a signal's name")
+}

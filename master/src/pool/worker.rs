@@ -1,0 +1,94 @@
+//! One worker as the policy sees it (`protocol.md §6`).
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::time::Duration;
+
+use crate::moment::Moment;
+use crate::psych::Value;
+use crate::signal::Signal;
+
+/// A process id as the kernel counts.
+pub type Pid = i32;
+
+/// The upgrade generation that a worker belongs to.
+pub type Version = u64;
+
+/// Identifies a worker for good, unlike its pid, which the kernel gives to others later.
+/// Ids grow, so their order is the order of starting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpawnId(pub u64);
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It called `exit` with this status.
+    Status(i32),
+    /// A signal ended it.
+    Signal(Signal),
+    /// It was gone when the master looked, and nobody knows how it went.
+    Unknown,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status}"),
+            Self::Signal(signal) => write!(f, "killed by {signal}"),
+            Self::Unknown => f.write_str("status unknown"),
+        }
+    }
+}
+
+/// Everything that is known about a worker.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Worker {
+    /// Its identity.
+    pub id: SpawnId,
+    /// Its pid; absent between the decision to start it and its start.
+    pub pid: Option<Pid>,
+    /// The upgrade generation it belongs to.
+    pub version: Version,
+    /// Its `EINHORN_CHILD_INDEX`, unique among the living.
+    pub index: u32,
+    /// It counts as up.
+    pub acked: bool,
+    /// It is a newcomer of an upgrade, so that the upgrade's acknowledgement timeout holds.
+    pub newcomer: bool,
+    /// Signals by which it was asked to stop; empty while it should go on.
+    pub signaled: BTreeSet<Signal>,
+    /// When it was first asked to stop.
+    pub last_signaled_at: Option<Moment>,
+    /// It did not come up in time, which is why it was asked to stop.
+    pub failed: bool,
+    /// When it was started.
+    pub spinup_time: Moment,
+    /// When it last pinged.
+    pub pinged_at: Option<Moment>,
+    /// What it said with its last ping.
+    pub pinged_request_id: Option<Value>,
+    /// Its entry in the deadlines, kept here so that it can be taken out again.
+    pub(super) deadline: Option<Duration>,
+}
+
+impl Worker {
+    /// Somebody asked it to stop.
+    pub fn is_stopping(&self) -> bool {
+        !self.signaled.is_empty()
+    }
+
+    /// It was sent SIGKILL; nothing more can be done.
+    pub fn is_killed(&self) -> bool {
+        self.signaled.contains(&Signal::KILL)
+    }
+}
+
+/// For messages: `812 (index 2)`.
+impl fmt::Display for Worker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "{pid} (index {})", self.index),
+            None => write!(f, "(index {}, not started yet)", self.index),
+        }
+    }
+}
