@@ -1,7 +1,12 @@
-//! The einhorn master, in layer order: a module uses only those above it.
+//! The einhorn master, in layer order: a module uses only those of the groups above it, or of
+//! its own.
 
 pub mod moment;
-pub mod pool;
 pub mod psych;
-pub mod settings;
 pub mod signal;
+
+pub mod log;
+pub mod settings;
+
+pub mod options;
+pub mod pool;

@@ -1,9 +1,19 @@
 //! What options and the `config` command can change.
+//!
+//! Answers for the values, their ranges, and the one table ([`TABLE`]) that the command line,
+//! the `config` command and a restored state share. Does not decide what a change sets off.
+//! Invariant: a `Settings` that came through the checked ways is within its ranges.
+
+mod table;
 
 use std::num::NonZeroU32;
 use std::time::Duration;
 
 use einhorn_protocol::default;
+
+use crate::psych::Value;
+
+pub use table::{Amount, Setting, TABLE};
 
 /// How a worker comes to count as up (`protocol.md §1`, `--ack-mode`).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +56,72 @@ pub struct Settings {
     pub ack_timeout: AckTimeout,
 }
 
+/// Why a setting was refused. One line, without a final stop.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SettingError {
+    /// `config` was given something that has no keys.
+    #[error("settings must be a mapping such as `number: 4`, not {found}")]
+    NotAMapping {
+        /// What it was given.
+        found: String,
+    },
+    /// No such setting.
+    #[error("unknown setting {key} (the settings are {})", table::names())]
+    Unknown {
+        /// The key as it was given.
+        key: String,
+    },
+    /// The same setting twice, perhaps once as a string and once as a symbol.
+    #[error("setting {key} is given twice")]
+    Duplicate {
+        /// The key.
+        key: &'static str,
+    },
+    /// A value out of range or of the wrong type.
+    #[error("{key} cannot be {value}: it must be {allowed}")]
+    Value {
+        /// The key.
+        key: &'static str,
+        /// The value as it was given.
+        value: String,
+        /// The values that the setting takes.
+        allowed: &'static str,
+    },
+    /// Two settings that cannot both hold.
+    #[error(transparent)]
+    Together(#[from] Contradiction),
+}
+
+/// Two settings that cannot both hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Contradiction {
+    /// A worker would be given up before it can count as up.
+    #[error(
+        "an ack timeout of {} s gives every worker up before the {} s that it must live to count \
+         as up: make it longer, or 0 for none",
+        timeout.as_secs_f64(), lives.as_secs_f64()
+    )]
+    AckTimeoutTooShort {
+        /// `--ack-timeout`.
+        timeout: Duration,
+        /// `--ack-mode`.
+        lives: Duration,
+    },
+}
+
+impl AckMode {
+    /// What `--ack-mode` takes.
+    pub const ALLOWED: &str = "`manual`, or a number of seconds from 0 to 1000000000";
+
+    /// Reads `--ack-mode`'s value; `None` unless it is as [`Self::ALLOWED`] says.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "manual" {
+            return Some(Self::Manual);
+        }
+        Amount::from_text(text)?.seconds().map(Self::Timer)
+    }
+}
+
 impl Settings {
     /// The defaults of the command line on a machine with `processors` CPUs.
     pub fn default_for(processors: NonZeroU32) -> Self {
@@ -60,4 +136,80 @@ impl Settings {
             ack_timeout: AckTimeout::Default,
         }
     }
+
+    /// These settings with those of `changes` put in, and a line for each that is now another
+    /// (`number: 2 -> 5`). All or nothing: `self` stays as it is.
+    ///
+    /// # Errors
+    /// `changes` is no mapping, or a key is unknown or there twice, or a value is out of range,
+    /// or the result contradicts itself.
+    pub fn merge(&self, changes: &Value) -> Result<(Self, Vec<String>), SettingError> {
+        let Value::Mapping(entries) = changes else {
+            return Err(SettingError::NotAMapping { found: table::describe(changes) });
+        };
+        let mut merged = self.clone();
+        let mut seen: Vec<&'static str> = Vec::new();
+        for (key, value) in entries {
+            let setting = Setting::for_key(key)?;
+            if seen.contains(&setting.key) {
+                return Err(SettingError::Duplicate { key: setting.key });
+            }
+            seen.push(setting.key);
+            setting.set_value(&mut merged, value)?;
+        }
+        merged.check_together()?;
+        let differences = TABLE
+            .iter()
+            .map(|setting| (setting.key, setting.show(self), setting.show(&merged)))
+            .filter(|(_, before, after)| before != after)
+            .map(|(key, before, after)| format!("{key}: {before} -> {after}"))
+            .collect();
+        Ok((merged, differences))
+    }
+
+    /// Whether the settings can hold together; each alone is taken to be in its range.
+    ///
+    /// # Errors
+    /// Names the two that cannot.
+    pub fn check_together(&self) -> Result<(), Contradiction> {
+        match (self.ack_mode, self.ack_timeout) {
+            (AckMode::Timer(lives), AckTimeout::After(timeout)) if timeout <= lives => {
+                Err(Contradiction::AckTimeoutTooShort { timeout, lives })
+            }
+            _ => Ok(()),
+        }
+    }
 }
+
+impl Setting {
+    /// The setting that a key of a mapping, a string or a symbol, names.
+    ///
+    /// # Errors
+    /// No setting has that name.
+    pub fn for_key(key: &Value) -> Result<&'static Self, SettingError> {
+        let found = match key {
+            Value::String(name) | Value::Symbol(name) => {
+                TABLE.iter().find(|setting| setting.key == name)
+            }
+            _ => None,
+        };
+        found.ok_or_else(|| SettingError::Unknown { key: table::describe(key) })
+    }
+
+    /// Sets it to a value of a YAML document.
+    ///
+    /// # Errors
+    /// The value is out of range or of the wrong type; `settings` stays as it is.
+    pub fn set_value(&self, settings: &mut Settings, value: &Value) -> Result<(), SettingError> {
+        Amount::from_value(value)
+            .and_then(|amount| self.set(settings, amount))
+            .ok_or_else(|| self.refuse(table::describe(value)))
+    }
+
+    fn refuse(&self, value: String) -> SettingError {
+        SettingError::Value { key: self.key, value, allowed: self.allowed }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,3 +20,7 @@ pub const ACK_WAIT_SECONDS: u64 = 30;
 pub const SPAWN_INTERVAL_SECONDS_MAX: u64 = 30;
 /// Longest run of the check whether a new master can start, in seconds.
 pub const UPGRADE_CHECK_SECONDS_MAX: u64 = 60;
+/// Longest span that a setting takes, in seconds.
+pub const SETTING_SECONDS_MAX: f64 = 1e9;
+/// Longest path of a unix socket, without the NUL that ends it (unix(7)).
+pub const UNIX_PATH_BYTES_MAX: usize = 107;

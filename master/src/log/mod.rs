@@ -1,0 +1,5 @@
+//! The master's log.
+
+mod escape;
+
+pub use escape::{escaped, shown};

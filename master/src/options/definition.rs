@@ -1,0 +1,223 @@
+//! Every option, once: a row each. Parsing, help, man page and completions are made from
+//! these rows.
+
+use clap::builder::OsStringValueParser;
+use clap::{Arg, ArgAction, Command};
+
+/// The options by name. [`super::Launch::explicit`] holds those that were written out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is described by its row of the table")]
+pub enum OptionName {
+    Bind,
+    Number,
+    AckMode,
+    AckTimeout,
+    Seconds,
+    MaxUnacked,
+    MaxUpgradeAdditional,
+    SignalTimeout,
+    Backlog,
+    FdBase,
+    CommandSocketAsFd,
+    KillChildrenOnExit,
+    Preload,
+    GcBeforeFork,
+    Nice,
+    CommandName,
+    SocketPath,
+    Pidfile,
+    Lockfile,
+    DropEnvVar,
+    ReexecAs,
+    Quiet,
+    Verbose,
+    Help,
+    Version,
+    WithStateFd,
+    UpgradeCheck,
+}
+
+/// What an option takes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Takes {
+    Nothing,
+    /// Nothing, and each time counts.
+    Steps,
+    /// A value; the last one counts.
+    Value(&'static str),
+    /// A value; each one counts.
+    Values(&'static str),
+}
+
+/// A row.
+pub(super) struct Definition {
+    pub(super) name: OptionName,
+    pub(super) long: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    heading: &'static str,
+    help: &'static str,
+}
+
+const SOCKETS: &str = "Listening sockets";
+const WORKERS: &str = "Workers";
+const UPGRADES: &str = "Upgrades and restarts";
+const FILES: &str = "Names and files";
+const OTHER: &str = "Log and information";
+const INTERNAL: &str = "Between two masters (internal)";
+
+use OptionName as Name;
+use Takes::{Nothing, Steps, Value, Values};
+
+/// All options, in the order of the help.
+#[rustfmt::skip]
+pub(super) static DEFINITIONS: [Definition; 27] = [
+    row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
+        "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
+         then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
+         takes a free port. Repeatable; the order is kept"),
+    row(Name::Backlog, "backlog", Some('l'), Value("N"), SOCKETS,
+        "Connections that may wait on each socket, 1 or more [default: 100]"),
+    row(Name::FdBase, "fd-base", None, Value("0|1"), SOCKETS,
+        "Number of the first EINHORN_FD_ variable; 1 serves workers written to the first \
+         edition of the protocol [default: 0]"),
+
+    row(Name::Number, "number", Some('n'), Value("N"), WORKERS,
+        "Workers to keep alive, 1 to 10000 [default: 1]"),
+    row(Name::AckMode, "ack-mode", Some('m'), Value("MODE"), WORKERS,
+        "When a worker counts as up: `manual`, once it says so, or a number, once it has lived \
+         that many seconds [default: 1]"),
+    row(Name::AckTimeout, "ack-timeout", None, Value("SECONDS"), WORKERS,
+        "A worker that is not up after SECONDS has failed and is stopped; 0 for never [default: \
+         300 in an upgrade, never at the first start]"),
+    row(Name::SignalTimeout, "signal-timeout", Some('t'), Value("SECONDS"), WORKERS,
+        "Kill a worker that still lives SECONDS after it was asked to stop; 0 at once [default: \
+         never]"),
+    row(Name::KillChildrenOnExit, "kill-children-on-exit", Some('k'), Nothing, WORKERS,
+        "Workers get SIGUSR2 when the master ends, however it ends"),
+    row(Name::CommandSocketAsFd, "command-socket-as-fd", Some('g'), Nothing, WORKERS,
+        "Give each worker an open connection to the command socket, its number in \
+         EINHORN_SOCK_FD"),
+    row(Name::Nice, "nice", None, Value("MASTER[:WORKER[:RENICE_CMD]]"), WORKERS,
+        "Nice levels, -20 to 19; without WORKER the workers have the master's"),
+    row(Name::Preload, "preload", Some('p'), Value("PATH"), WORKERS,
+        "Load code from PATH once and fork the workers from it"),
+    row(Name::GcBeforeFork, "gc-before-fork", None, Nothing, WORKERS,
+        "With --preload: collect garbage before forking"),
+
+    row(Name::Seconds, "seconds", Some('s'), Value("SECONDS"), UPGRADES,
+        "Least time between two gradual starts, above 0; above 30 acts as 30 [default: 1]"),
+    row(Name::MaxUnacked, "max-unacked", None, Value("N"), UPGRADES,
+        "Gradual starts go on while fewer than N newcomers are not up yet, 1 or more [default: \
+         number of processors]"),
+    row(Name::MaxUpgradeAdditional, "max-upgrade-additional", None, Value("N"), UPGRADES,
+        "Gradual starts never make more than --number + N workers, 1 or more [default: no \
+         limit]"),
+    row(Name::DropEnvVar, "drop-env-var", None, Values("NAME"), UPGRADES,
+        "Leave the variable NAME out of the environment of a reloaded master. Repeatable"),
+    row(Name::ReexecAs, "reexec-as", None, Value("CMDLINE"), UPGRADES,
+        "Words (split as by a shell) that start the master at a reload, in place of the command \
+         that started this one"),
+
+    row(Name::CommandName, "command-name", Some('c'), Value("NAME"), FILES,
+        "Name in the process list; the default files become einhorn-NAME.sock and so on"),
+    row(Name::SocketPath, "socket-path", Some('d'), Value("PATH"), FILES,
+        "Command socket; in a folder, einhorn.sock [default: $TMPDIR/einhorn.sock]"),
+    row(Name::Pidfile, "pidfile", Some('e'), Value("PATH"), FILES,
+        "File for the master's pid [default: $TMPDIR/einhorn.pid]"),
+    row(Name::Lockfile, "lockfile", Some('f'), Value("PATH"), FILES,
+        "Lock held while the command socket is replaced [default: $TMPDIR/einhorn.lock]"),
+
+    row(Name::Quiet, "quiet", Some('q'), Steps, OTHER,
+        "One step less of logging: errors only. -q and -v cancel each other"),
+    row(Name::Verbose, "verbose", Some('v'), Steps, OTHER,
+        "One step more of logging: debugging too"),
+    row(Name::Help, "help", Some('h'), Nothing, OTHER,
+        "Print this text"),
+    row(Name::Version, "version", None, Nothing, OTHER,
+        "Print the version"),
+
+    row(Name::WithStateFd, "with-state-fd", None, Value("FD"), INTERNAL,
+        "Take over from the master whose state is readable on FD"),
+    row(Name::UpgradeCheck, "upgrade-check", None, Nothing, INTERNAL,
+        "Exit 0 if this program can start at all; touches nothing"),
+];
+
+/// Id of the words after the options.
+pub(super) const PROGRAM: &str = "program";
+
+/// Columns of the help: the same text on every terminal and in every pipe.
+const HELP_COLUMNS: usize = 90;
+
+const ABOUT: &str = "Opens listening sockets, runs N copies of a program that inherit them, \
+    keeps the copies alive and replaces their code without losing a connection. Options stop \
+    at the first word that is not one; long options may be abbreviated.";
+
+const EXAMPLE: &str = "\
+Example:
+  einhorn -b 127.0.0.1:8080 -n 4 -m manual ./server --its-own-options
+  einhornsh -e upgrade";
+
+const fn row(
+    name: OptionName,
+    long: &'static str,
+    short: Option<char>,
+    takes: Takes,
+    heading: &'static str,
+    help: &'static str,
+) -> Definition {
+    Definition { name, long, short, takes, heading, help }
+}
+
+/// The command line of `einhorn`, for parsing and for whatever describes it.
+pub fn command() -> Command {
+    Command::new("einhorn")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(ABOUT)
+        .after_help(EXAMPLE)
+        .override_usage("einhorn [options] [--] program [args...]")
+        .help_template("## Usage\n\n{usage}\n\n{about}\n\n{all-args}\n\n{after-help}")
+        .term_width(HELP_COLUMNS)
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .infer_long_args(true)
+        .args_override_self(true)
+        .args(DEFINITIONS.iter().map(Definition::arg))
+        .arg(
+            Arg::new(PROGRAM)
+                .num_args(0..)
+                .trailing_var_arg(true)
+                .hide(true)
+                .value_parser(OsStringValueParser::new()),
+        )
+}
+
+/// The text of `--help`, with its last newline.
+pub(super) fn help() -> String {
+    let mut text = command().render_help().to_string();
+    text.truncate(text.trim_end().len());
+    text.push('\n');
+    text
+}
+
+impl Definition {
+    fn arg(&self) -> Arg {
+        let arg = Arg::new(self.long).long(self.long).help_heading(self.heading).help(self.help);
+        let arg = match self.short {
+            Some(short) => arg.short(short),
+            None => arg,
+        };
+        let valued = |arg: Arg, action, value_name| {
+            arg.action(action)
+                .value_name(value_name)
+                .allow_hyphen_values(true)
+                .value_parser(OsStringValueParser::new())
+        };
+        match self.takes {
+            Nothing => arg.action(ArgAction::SetTrue),
+            Steps => arg.action(ArgAction::Count),
+            Value(name) => valued(arg, ArgAction::Set, name),
+            Values(name) => valued(arg, ArgAction::Append, name),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! The command line: what was typed, and what it means.
+//!
+//! Answers for the syntax, the ranges and the contradictions of options (`protocol.md §1`).
+//! Opens nothing, prints nothing, ends nothing and looks nothing up: whether a file, a host or
+//! a program exists is found out at start. Invariant: a [`Launch`] is within all ranges and
+//! does not contradict itself.
+
+pub mod address;
+mod definition;
+mod error;
+mod files;
+mod launch;
+
+use std::ffi::OsString;
+use std::num::NonZeroU32;
+
+pub use address::{AddressError, BindAddress, Endpoint};
+pub use definition::{OptionName, command};
+pub use error::OptionError;
+pub use files::{Files, default_files};
+pub use launch::{FdBase, Launch, Nice};
+
+/// What a command line asks for.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Invocation {
+    /// To be a master.
+    Run(Box<Launch>),
+    /// `--help`: this text on stdout, exit 0.
+    Help(String),
+    /// No program to run: this text on stdout, exit 1. Its first characters are `## Usage`.
+    Usage(String),
+    /// `--version`: this line on stdout, exit 0.
+    Version(String),
+    /// `--upgrade-check`: say who this is (`protocol.md §8`), exit 0.
+    UpgradeCheck {
+        /// The words after the options, if any.
+        program: Vec<OsString>,
+    },
+}
+
+/// Reads a command line, given without the name of the program itself, on a machine with
+/// `processors` CPUs.
+///
+/// # Errors
+/// Names the option, the value, what is wrong and what would be right. The caller exits 1.
+pub fn parse(
+    arguments: impl IntoIterator<Item = OsString>,
+    processors: NonZeroU32,
+) -> Result<Invocation, OptionError> {
+    let typed = command()
+        .no_binary_name(true)
+        .try_get_matches_from(arguments)
+        .map_err(|error| OptionError::from_syntax(&error))?;
+    if typed.get_flag("help") {
+        return Ok(Invocation::Help(definition::help()));
+    }
+    if typed.get_flag("version") {
+        return Ok(Invocation::Version(format!("einhorn {}\n", env!("CARGO_PKG_VERSION"))));
+    }
+    let launch = Launch::from_matches(&typed, processors)?;
+    if typed.get_flag("upgrade-check") {
+        return Ok(Invocation::UpgradeCheck { program: launch.orig_cmd });
+    }
+    // A master that takes over has its program in the state.
+    if launch.orig_cmd.is_empty() && launch.with_state_fd.is_none() {
+        return Ok(Invocation::Usage(definition::help()));
+    }
+    Ok(Invocation::Run(Box::new(launch)))
+}
+
+#[cfg(test)]
+mod tests;

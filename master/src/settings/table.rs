@@ -1,0 +1,211 @@
+//! The table of settings: a row for each that is a number, with its range. Command line,
+//! `config` and a restored state read the same rows.
+
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use einhorn_protocol::limit;
+
+use super::{AckTimeout, Settings};
+use crate::log::shown;
+use crate::psych::Value;
+
+/// A number on its way into a setting, or the word for none.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Amount {
+    /// `null`: where a setting can be absent.
+    Absent,
+    /// A whole number.
+    Whole(i64),
+    /// Anything else that is a number.
+    Real(f64),
+}
+
+/// A row of the table.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its key in `config` and in the state.
+    pub key: &'static str,
+    /// Its long option, without dashes.
+    pub option: &'static str,
+    /// The values that it takes, to complete "it must be …".
+    pub allowed: &'static str,
+    set: fn(&mut Settings, Amount) -> Option<()>,
+    show: fn(&Settings) -> String,
+}
+
+/// Every setting that is a number.
+pub static TABLE: [Setting; 7] = [
+    Setting {
+        key: "number",
+        option: "number",
+        allowed: "a whole number from 1 to 10000",
+        set: |settings, amount| {
+            settings.number = amount.whole(1, limit::WORKERS_MAX.into())?;
+            Some(())
+        },
+        show: |settings| settings.number.to_string(),
+    },
+    Setting {
+        key: "backlog",
+        option: "backlog",
+        allowed: "a whole number from 1 to 2147483647",
+        set: |settings, amount| {
+            settings.backlog = amount.whole(1, i32::MAX.into())?;
+            Some(())
+        },
+        show: |settings| settings.backlog.to_string(),
+    },
+    Setting {
+        key: "seconds",
+        option: "seconds",
+        allowed: "a number of seconds above 0 (above 30 acts as 30)",
+        set: |settings, amount| {
+            settings.seconds = amount.real().filter(|seconds| *seconds > 0.0)?;
+            Some(())
+        },
+        show: |settings| settings.seconds.to_string(),
+    },
+    Setting {
+        key: "max_unacked",
+        option: "max-unacked",
+        allowed: "a whole number from 1 to 4294967295",
+        set: |settings, amount| {
+            settings.max_unacked = amount.at_least_one()?;
+            Some(())
+        },
+        show: |settings| settings.max_unacked.to_string(),
+    },
+    Setting {
+        key: "max_upgrade_additional",
+        option: "max-upgrade-additional",
+        allowed: "a whole number from 1 to 4294967295",
+        set: |settings, amount| {
+            settings.max_upgrade_additional = match amount {
+                Amount::Absent => None,
+                number => Some(number.at_least_one()?),
+            };
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.max_upgrade_additional),
+    },
+    Setting {
+        key: "signal_timeout",
+        option: "signal-timeout",
+        allowed: "a number of seconds from 0 to 1000000000",
+        set: |settings, amount| {
+            settings.signal_timeout = match amount {
+                Amount::Absent => None,
+                number => Some(number.seconds()?),
+            };
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.signal_timeout.map(|wait| wait.as_secs_f64())),
+    },
+    Setting {
+        key: "ack_timeout",
+        option: "ack-timeout",
+        allowed: "a number of seconds from 0 (none) to 1000000000",
+        set: |settings, amount| {
+            settings.ack_timeout = match amount {
+                Amount::Absent => AckTimeout::Default,
+                number => match number.seconds()? {
+                    Duration::ZERO => AckTimeout::Never,
+                    span => AckTimeout::After(span),
+                },
+            };
+            Some(())
+        },
+        show: |settings| match settings.ack_timeout {
+            AckTimeout::Default => "default".to_owned(),
+            AckTimeout::Never => "none".to_owned(),
+            AckTimeout::After(span) => span.as_secs_f64().to_string(),
+        },
+    },
+];
+
+impl Setting {
+    /// Sets it if `amount` is in range; otherwise `None`, and nothing is changed.
+    pub fn set(&self, settings: &mut Settings, amount: Amount) -> Option<()> {
+        (self.set)(settings, amount)
+    }
+
+    /// Its value in `settings`, for people.
+    pub fn show(&self, settings: &Settings) -> String {
+        (self.show)(settings)
+    }
+}
+
+impl Amount {
+    /// The number that `text` is, in decimal.
+    pub fn from_text(text: &str) -> Option<Self> {
+        if let Ok(whole) = text.parse() {
+            return Some(Self::Whole(whole));
+        }
+        text.parse().ok().map(Self::Real)
+    }
+
+    /// The number that `value` is; a string is none, whatever it spells.
+    pub fn from_value(value: &Value) -> Option<Self> {
+        match value {
+            Value::Null => Some(Self::Absent),
+            Value::Integer(whole) => Some(Self::Whole(*whole)),
+            Value::BigInteger(digits) => digits.parse().ok().map(Self::Real),
+            Value::Float(real) => Some(Self::Real(*real)),
+            _ => None,
+        }
+    }
+
+    /// A whole number from `least` to `most`.
+    pub fn whole<T: TryFrom<i64>>(self, least: i64, most: i64) -> Option<T> {
+        match self {
+            Self::Whole(number) if (least..=most).contains(&number) => T::try_from(number).ok(),
+            _ => None,
+        }
+    }
+
+    /// A span of at most [`limit::SETTING_SECONDS_MAX`].
+    pub fn seconds(self) -> Option<Duration> {
+        let seconds = self.real().filter(|seconds| *seconds <= limit::SETTING_SECONDS_MAX)?;
+        Duration::try_from_secs_f64(seconds).ok()
+    }
+
+    fn at_least_one(self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.whole(1, u32::MAX.into())?)
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "seconds need no more than 53 bits")]
+    fn real(self) -> Option<f64> {
+        match self {
+            Self::Absent => None,
+            Self::Whole(number) => Some(number as f64),
+            Self::Real(number) => Some(number).filter(|number| number.is_finite()),
+        }
+    }
+}
+
+/// All keys, for messages.
+pub(super) fn names() -> String {
+    TABLE.iter().map(|setting| setting.key).collect::<Vec<_>>().join(", ")
+}
+
+/// `value` on one bounded line.
+pub(super) fn describe(value: &Value) -> String {
+    match value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => shown(&number.to_string()),
+        Value::BigInteger(text) | Value::Symbol(text) => shown(text),
+        Value::String(text) => format!("\"{}\"", shown(text)),
+        Value::Bytes(_) => "binary data".to_owned(),
+        Value::Time(_) => "a time".to_owned(),
+        Value::Sequence(_) => "a list".to_owned(),
+        Value::Mapping(_) => "a mapping".to_owned(),
+        Value::Set(_) => "a set".to_owned(),
+    }
+}
+
+fn shown_or_none(value: Option<impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
