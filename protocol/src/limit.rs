@@ -24,3 +24,8 @@ pub const UPGRADE_CHECK_SECONDS_MAX: u64 = 60;
 pub const SETTING_SECONDS_MAX: f64 = 1e9;
 /// Longest path of a unix socket, without the NUL that ends it (unix(7)).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
+/// Most listening sockets that a worker library believes in; a larger `EINHORN_FD_COUNT` is
+/// taken for a mistake.
+pub const SOCKETS_MAX: usize = 65_536;
+/// Most bytes of an answer to an acknowledgement that a worker library keeps for its error.
+pub const ACK_ANSWER_BYTES_MAX: usize = 4096;
