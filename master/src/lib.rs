@@ -4,6 +4,7 @@
 pub mod moment;
 pub mod psych;
 pub mod signal;
+pub mod sys;
 
 pub mod log;
 pub mod settings;

@@ -54,8 +54,18 @@ impl Signal {
     pub const USR1: Self = Self(10);
     /// Second user signal: asks a worker to stop.
     pub const USR2: Self = Self(12);
+    /// Broken pipe.
+    pub const PIPE: Self = Self(13);
+    /// Alarm: upgrade, deprecated.
+    pub const ALRM: Self = Self(14);
     /// Terminate.
     pub const TERM: Self = Self(15);
+    /// A child has ended.
+    pub const CHLD: Self = Self(17);
+    /// Input for a background process: one worker more.
+    pub const TTIN: Self = Self(21);
+    /// Output of a background process: one worker less.
+    pub const TTOU: Self = Self(22);
 
     /// The signal with this number, if it has a name here.
     pub fn from_number(number: i32) -> Option<Self> {

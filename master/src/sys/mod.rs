@@ -1,0 +1,25 @@
+//! The operating system. The only module that may hold `unsafe` code or name libc, nix or
+//! rustix.
+//!
+//! Each function is one system call or one sequence that cannot be taken apart, and returns
+//! `io::Result`. It decides nothing and logs nothing: what an error means to a person is said
+//! by the caller, who knows which option or which file was meant.
+//!
+//! Invariant: every descriptor that comes out of here is owned and close-on-exec from birth.
+
+pub mod children;
+pub mod clock;
+pub mod credentials;
+pub mod descriptor;
+pub mod exec;
+pub mod files;
+pub mod limits;
+pub mod memory_file;
+pub mod priority;
+pub mod process;
+pub mod signals;
+pub mod socket;
+pub mod title;
+
+#[cfg(test)]
+pub(crate) mod own_process;

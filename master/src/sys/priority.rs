@@ -1,0 +1,36 @@
+//! Nice levels, absolute ones: −20 runs most, 19 least.
+
+use std::io;
+
+/// Sets the nice level of this process.
+///
+/// # Errors
+/// `EACCES`: lower than it is, and not permitted.
+pub fn set_own(level: i32) -> io::Result<()> {
+    Ok(rustix::process::setpriority_process(None, level)?)
+}
+
+/// The nice level of this process.
+///
+/// # Errors
+/// Those of getpriority(2).
+pub fn own() -> io::Result<i32> {
+    Ok(rustix::process::getpriority_process(None)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::own_process;
+
+    #[test]
+    fn a_level_is_absolute() {
+        if !own_process::is_alone() {
+            return own_process::run_alone("sys::priority::tests::a_level_is_absolute");
+        }
+        let higher = (own().unwrap() + 3).min(19);
+        set_own(higher).unwrap();
+        set_own(higher).unwrap();
+        assert_eq!(own().unwrap(), higher);
+    }
+}

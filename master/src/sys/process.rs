@@ -1,0 +1,330 @@
+//! Starting a process: fork, and what has to happen between fork and exec.
+//!
+//! Everything that needs memory is prepared before the fork. The child makes only
+//! async-signal-safe calls, so that it works whatever other threads were doing.
+//!
+//! Invariant: of the descriptors above 2 the new program has exactly those in
+//! [`SpawnPlan::inherit`], as far as all others are close-on-exec.
+#![allow(unsafe_code, reason = "fork, execve and the calls between them")]
+
+use std::ffi::{CStr, CString};
+use std::io;
+use std::marker::PhantomData;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::ptr;
+
+use super::limits::OpenFiles;
+use crate::signal::Signal;
+
+/// A process id; positive wherever a process is meant.
+pub type Pid = i32;
+
+/// The exit status of a child whose program is not there.
+pub const EXIT_NOT_FOUND: i32 = 127;
+/// The exit status of a child whose program cannot be executed.
+pub const EXIT_CANNOT_RUN: i32 = 126;
+
+/// What a new process is to be.
+#[derive(Clone, Debug)]
+pub struct SpawnPlan<'a> {
+    /// Path of the program.
+    pub program: &'a CStr,
+    /// Its arguments, its own name first.
+    pub arguments: Vec<&'a CStr>,
+    /// Its environment, `NAME=value` each.
+    pub environment: Vec<&'a CStr>,
+    /// Descriptors that it keeps under their numbers. This process's own stay close-on-exec.
+    pub inherit: Vec<BorrowedFd<'a>>,
+    /// What becomes its standard input, output and error; none: this process's own.
+    pub stdio: [Option<BorrowedFd<'a>>; 3],
+    /// Whether it leads a process group of its own.
+    pub process_group: bool,
+    /// What it gets when this process, or the thread that spawns, ends for any reason.
+    pub parent_death: Option<Signal>,
+    /// Its nice level; one that is refused is a line on its standard error, no failure.
+    pub nice: Option<i32>,
+    /// Its limit of open descriptors.
+    pub open_files: Option<OpenFiles>,
+    /// Whether `/bin/sh` reads a program that is no binary and names no interpreter, as
+    /// execvp(3) does it.
+    pub shell_for_plain_text: bool,
+}
+
+impl<'a> SpawnPlan<'a> {
+    /// The least: a program with its arguments, an empty environment and nothing else changed.
+    pub fn new(program: &'a CStr, arguments: &'a [CString]) -> Self {
+        Self {
+            program,
+            arguments: arguments.iter().map(CString::as_c_str).collect(),
+            environment: Vec::new(),
+            inherit: Vec::new(),
+            stdio: [None; 3],
+            process_group: false,
+            parent_death: None,
+            nice: None,
+            open_files: None,
+            shell_for_plain_text: false,
+        }
+    }
+}
+
+/// This process's pid.
+pub fn own_pid() -> Pid {
+    rustix::process::getpid().as_raw_nonzero().get()
+}
+
+/// The pid of this process's parent; 0 if that is outside of the pid namespace.
+pub fn parent_pid() -> Pid {
+    rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
+}
+
+/// Starts a process with an empty signal mask and default dispositions. Whether its program
+/// could be executed shows only in its exit status, [`EXIT_NOT_FOUND`] or [`EXIT_CANNOT_RUN`],
+/// and in a line on its standard error.
+///
+/// # Errors
+/// Those of fork(2).
+pub fn spawn(plan: &SpawnPlan<'_>) -> io::Result<Pid> {
+    let child = Child::prepare(plan);
+    // SAFETY: the child only runs `Child::run`, which keeps to async-signal-safe calls.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: this is the child of the fork, with everything prepared before it.
+        0 => unsafe { child.run() },
+        pid => {
+            if plan.process_group {
+                // The child does it too; whoever is first has done it. An error here means
+                // that the child was, and has gone on to exec or to its end.
+                // SAFETY: setpgid takes numbers only.
+                unsafe { libc::setpgid(pid, pid) };
+            }
+            Ok(pid)
+        }
+    }
+}
+
+/// A NULL-terminated array of strings as execve(2) takes it.
+pub(super) struct Pointers<'a> {
+    pointers: Vec<*const libc::c_char>,
+    strings: PhantomData<&'a CStr>,
+}
+
+impl<'a> Pointers<'a> {
+    pub(super) fn of(strings: impl IntoIterator<Item = &'a CStr>) -> Self {
+        let pointers = strings.into_iter().map(CStr::as_ptr).chain([ptr::null()]).collect();
+        Self { pointers, strings: PhantomData }
+    }
+
+    pub(super) fn as_ptr(&self) -> *const *const libc::c_char {
+        self.pointers.as_ptr()
+    }
+}
+
+/// A [`SpawnPlan`] in the form in which the child needs it.
+struct Child<'a> {
+    program: &'a CStr,
+    arguments: Pointers<'a>,
+    environment: Pointers<'a>,
+    shell_arguments: Option<Pointers<'a>>,
+    inherit: Vec<RawFd>,
+    stdio: [Option<RawFd>; 3],
+    process_group: bool,
+    parent_death: Option<(libc::c_int, Pid)>,
+    nice: Option<i32>,
+    open_files: Option<libc::rlimit>,
+}
+
+impl<'a> Child<'a> {
+    fn prepare(plan: &SpawnPlan<'a>) -> Self {
+        let shell = || {
+            let rest = plan.arguments.iter().skip(1).copied();
+            Pointers::of([c"sh", plan.program].into_iter().chain(rest))
+        };
+        Self {
+            program: plan.program,
+            arguments: Pointers::of(plan.arguments.iter().copied()),
+            environment: Pointers::of(plan.environment.iter().copied()),
+            shell_arguments: plan.shell_for_plain_text.then(shell),
+            inherit: plan.inherit.iter().map(AsRawFd::as_raw_fd).collect(),
+            stdio: plan.stdio.map(|end| end.map(|end| end.as_raw_fd())),
+            process_group: plan.process_group,
+            parent_death: plan.parent_death.map(|signal| (signal.number(), own_pid())),
+            nice: plan.nice,
+            open_files: plan.open_files.map(|limit| libc::rlimit {
+                rlim_cur: limit.soft.unwrap_or(libc::RLIM_INFINITY),
+                rlim_max: limit.hard.unwrap_or(libc::RLIM_INFINITY),
+            }),
+        }
+    }
+
+    /// # Safety
+    /// Only in the child of a fork. It allocates nothing, takes no lock and does not unwind.
+    unsafe fn run(&self) -> ! {
+        // SAFETY: every call is async-signal-safe (signal-safety(7)) or a bare system call;
+        // all pointers are to memory that was prepared before the fork.
+        unsafe {
+            if self.process_group {
+                libc::setpgid(0, 0);
+            }
+            default_dispositions();
+            if let Some(limit) = &self.open_files {
+                libc::setrlimit(libc::RLIMIT_NOFILE, limit);
+            }
+            if let Some(level) = self.nice
+                && libc::setpriority(libc::PRIO_PROCESS, 0, level) != 0
+            {
+                self.say(b"einhorn: cannot set the nice level of ", errno());
+            }
+            self.arrange_descriptors();
+            if let Some((signal, parent)) = self.parent_death {
+                libc::prctl(libc::PR_SET_PDEATHSIG, signal);
+                // A parent that was gone by then sends nothing any more.
+                if libc::getppid() != parent {
+                    libc::_exit(128 + signal);
+                }
+            }
+            let mut nothing = MaybeUninit::<libc::sigset_t>::uninit();
+            libc::sigemptyset(nothing.as_mut_ptr());
+            libc::sigprocmask(libc::SIG_SETMASK, nothing.as_ptr(), ptr::null_mut());
+            let environment = self.environment.as_ptr();
+            libc::execve(self.program.as_ptr(), self.arguments.as_ptr(), environment);
+            let mut error = errno();
+            if error == libc::ENOEXEC
+                && let Some(arguments) = &self.shell_arguments
+            {
+                libc::execve(c"/bin/sh".as_ptr(), arguments.as_ptr(), environment);
+                error = errno();
+            }
+            self.say(b"einhorn: cannot run ", error);
+            libc::_exit(if error == libc::ENOENT { EXIT_NOT_FOUND } else { EXIT_CANNOT_RUN })
+        }
+    }
+
+    /// # Safety
+    /// As [`Child::run`].
+    unsafe fn arrange_descriptors(&self) {
+        // SAFETY: fcntl and dup2 on numbers; what is closed by dup2 belongs to nobody here,
+        // since this process is about to become another program.
+        unsafe {
+            // A source among 0, 1 and 2 moves out of the way of the others first.
+            let mut sources = self.stdio;
+            for (target, source) in (0..).zip(&mut sources) {
+                if let Some(number) = source
+                    && *number <= 2
+                    && *number != target
+                {
+                    *number = libc::fcntl(*number, libc::F_DUPFD_CLOEXEC, 3);
+                }
+            }
+            for (target, source) in (0..).zip(sources) {
+                match source {
+                    Some(number) if number == target => keep_open(number),
+                    Some(number) => {
+                        libc::dup2(number, target);
+                    }
+                    None => {}
+                }
+            }
+            for &number in &self.inherit {
+                keep_open(number);
+            }
+        }
+    }
+
+    /// Writes `text`, the program's name and the error's to standard error, in one piece.
+    ///
+    /// # Safety
+    /// As [`Child::run`].
+    unsafe fn say(&self, text: &[u8], error: libc::c_int) {
+        let mut digits = [0; DIGITS];
+        let parts = [
+            text,
+            self.program.to_bytes(),
+            b": ",
+            reason(error),
+            b" (errno ",
+            decimal(error, &mut digits),
+            b")\n",
+        ];
+        let parts = parts.map(|part| libc::iovec {
+            iov_base: part.as_ptr().cast_mut().cast(),
+            iov_len: part.len(),
+        });
+        // SAFETY: seven parts, each a live slice that writev only reads.
+        unsafe { libc::writev(libc::STDERR_FILENO, parts.as_ptr(), 7) };
+    }
+}
+
+/// # Safety
+/// Only in the child of a fork.
+unsafe fn keep_open(number: RawFd) {
+    // SAFETY: F_SETFD touches no memory.
+    unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+}
+
+/// Exec turns handlers into defaults but leaves "ignored" alone: HUP under nohup, PIPE in
+/// every Rust program. The C library's function would spare 32 and 33, which it takes for its
+/// own, though whoever started the master may have ignored them.
+///
+/// # Safety
+/// Only in the child of a fork.
+unsafe fn default_dispositions() {
+    // The kernel's struct, smaller than this on every platform: SIG_DFL, no flags, no mask.
+    let default = [0_u64; 16];
+    let nothing = ptr::null_mut::<libc::c_void>();
+    for signal in 1..=SIGNAL_MAX {
+        // SAFETY: the kernel reads its struct from `default` and writes nothing. KILL and
+        // STOP are refused with an error, which is as good.
+        unsafe {
+            libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nothing, MASK_BYTES);
+        }
+    }
+}
+
+const SIGNAL_MAX: libc::c_long = 64;
+/// The kernel's signal set: a bit for each signal.
+const MASK_BYTES: libc::size_t = 8;
+
+fn errno() -> libc::c_int {
+    // SAFETY: the location of this thread's errno is always valid.
+    unsafe { *libc::__errno_location() }
+}
+
+/// Texts for a child that may not call strerror(3).
+const REASONS: [(libc::c_int, &[u8]); 10] = [
+    (libc::ENOENT, b"no such file, or its interpreter is missing"),
+    (libc::EACCES, b"permission denied"),
+    (libc::EPERM, b"not permitted"),
+    (libc::ENOEXEC, b"not a program of this machine"),
+    (libc::ENOTDIR, b"part of its path is not a folder"),
+    (libc::ELOOP, b"too many symlinks"),
+    (libc::E2BIG, b"arguments and environment are too long"),
+    (libc::ENOMEM, b"out of memory"),
+    (libc::ETXTBSY, b"it is being written to"),
+    (libc::EISDIR, b"it or its interpreter is a folder"),
+];
+
+fn reason(error: libc::c_int) -> &'static [u8] {
+    REASONS.iter().find(|(number, _)| *number == error).map_or(b"failed", |(_, text)| text)
+}
+
+const DIGITS: usize = 10;
+
+fn decimal(number: libc::c_int, digits: &mut [u8; DIGITS]) -> &[u8] {
+    let mut rest = number.unsigned_abs();
+    let mut start = DIGITS;
+    for (place, digit) in digits.iter_mut().enumerate().rev() {
+        *digit = b'0'.wrapping_add((rest % 10).to_le_bytes()[0]);
+        start = place;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    digits.get(start..).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "process_tests.rs"]
+mod tests;

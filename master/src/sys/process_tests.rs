@@ -1,0 +1,262 @@
+use std::fs::File;
+use std::io::Read;
+use std::os::fd::AsFd;
+
+use super::*;
+use crate::sys::children::{self, ChildState, Exit, ExitStatus};
+use crate::sys::signals::{self, SignalSource};
+use crate::sys::{descriptor, limits, own_process, priority};
+
+fn c(text: &str) -> CString {
+    CString::new(text).unwrap()
+}
+
+fn shell(script: &str) -> [CString; 3] {
+    [c("sh"), c("-c"), c(script)]
+}
+
+fn wait_for(pid: Pid) -> Exit {
+    // Blocks until the child has ended and leaves it to be reaped.
+    let id = rustix::process::WaitId::Pid(rustix::process::Pid::from_raw(pid).unwrap());
+    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+    rustix::process::waitid(id, options).unwrap();
+    children::reap(pid).unwrap().unwrap()
+}
+
+/// Runs a plan with its output and errors in a pipe, and returns both ends of the story.
+fn run(plan: &SpawnPlan<'_>) -> (String, ExitStatus) {
+    let (reader, writer) = descriptor::pipe().unwrap();
+    let mut plan = plan.clone();
+    plan.stdio[1] = Some(writer.as_fd());
+    plan.stdio[2] = Some(writer.as_fd());
+    let pid = spawn(&plan).unwrap();
+    drop(plan);
+    drop(writer);
+    let mut text = String::new();
+    File::from(reader).read_to_string(&mut text).unwrap();
+    (text, wait_for(pid).status)
+}
+
+#[track_caller]
+fn check(change: impl FnOnce(&mut SpawnPlan<'_>), script: &str, expect: &str) {
+    let arguments = shell(script);
+    let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+    change(&mut plan);
+    assert_eq!(run(&plan), (expect.to_owned(), ExitStatus::Exited(0)));
+}
+
+#[test]
+fn arguments_and_environment_arrive() {
+    check(|plan| plan.environment = vec![c"A=1", c"B=x y"], "echo $0 $A \"$B\"", "sh 1 x y\n");
+}
+
+#[test]
+fn statuses_are_told_apart() {
+    let arguments = shell("exit 7");
+    let (_, status) = run(&SpawnPlan::new(c"/bin/sh", &arguments));
+    assert_eq!(status, ExitStatus::Exited(7));
+    let arguments = shell("ulimit -c 0; kill -9 $$");
+    let (_, status) = run(&SpawnPlan::new(c"/bin/sh", &arguments));
+    assert_eq!(status, ExitStatus::Signaled { signal: 9, core: false });
+    // One without a name.
+    let arguments = shell("kill -40 $$");
+    let (_, status) = run(&SpawnPlan::new(c"/bin/sh", &arguments));
+    assert_eq!(status, ExitStatus::Signaled { signal: 40, core: false });
+}
+
+#[test]
+fn exactly_the_listed_descriptors_are_open() {
+    let (kept, other) = descriptor::pipe().unwrap();
+    let script = "cd /proc/self/fd; for n in *; do test -e $n && echo $n; done";
+    let arguments = shell(script);
+    let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+    plan.inherit = vec![kept.as_fd()];
+    let (text, _) = run(&plan);
+    let numbers: Vec<RawFd> = text.lines().map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.contains(&kept.as_raw_fd()), "{text}");
+    assert!(!numbers.contains(&other.as_raw_fd()), "{text}");
+    assert!(descriptor::is_close_on_exec(kept.as_fd()).unwrap());
+}
+
+#[test]
+fn standard_streams_may_be_exchanged() {
+    let (input, mut writer) = {
+        let (reader, writer) = descriptor::pipe().unwrap();
+        (reader, File::from(writer))
+    };
+    io::Write::write_all(&mut writer, b"in\n").unwrap();
+    drop(writer);
+    let arguments = shell("read line; echo $line; echo err >&2");
+    let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+    plan.stdio[0] = Some(input.as_fd());
+    assert_eq!(run(&plan).0, "in\nerr\n");
+
+    // Standard error becomes what standard output was, which needs care with the order.
+    let (reader, writer) = descriptor::pipe().unwrap();
+    let inner = "echo to-err >&2";
+    let arguments = shell(inner);
+    let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+    let out = io::stdout();
+    plan.stdio = [None, Some(writer.as_fd()), Some(out.as_fd())];
+    let pid = spawn(&plan).unwrap();
+    drop(plan);
+    drop(writer);
+    let mut text = String::new();
+    File::from(reader).read_to_string(&mut text).unwrap();
+    assert_eq!(wait_for(pid).status, ExitStatus::Exited(0));
+    assert_eq!(text, "");
+}
+
+#[test]
+fn it_leads_its_own_group_if_asked() {
+    check(
+        |plan| plan.process_group = true,
+        "read a b c d group rest < /proc/$$/stat; test $group = $$ && echo leads",
+        "leads\n",
+    );
+    let own_group = rustix::process::getpgrp().as_raw_nonzero();
+    check(
+        |_| (),
+        "read a b c d group rest < /proc/$$/stat; echo $group",
+        &format!("{own_group}\n"),
+    );
+}
+
+#[test]
+fn signals_start_afresh() {
+    if !own_process::is_alone() {
+        return own_process::run_alone("sys::process::tests::signals_start_afresh");
+    }
+    let _source = SignalSource::new().unwrap();
+    // SAFETY: ignoring a signal installs no handler.
+    unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
+    let script = "while read key value; do case $key in SigBlk:|SigIgn:) echo $value;; esac; \
+                  done < /proc/self/status";
+    check(|_| (), script, "0000000000000000\n0000000000000000\n");
+}
+
+#[test]
+fn a_program_that_cannot_run_says_so_and_ends() {
+    let folder = tempfile::tempdir().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "echo hi\n").unwrap();
+    let missing = c(folder.path().join("missing").to_str().unwrap());
+    let arguments = [c("missing")];
+    let (text, status) = run(&SpawnPlan::new(&missing, &arguments));
+    assert_eq!(status, ExitStatus::Exited(EXIT_NOT_FOUND));
+    assert!(text.starts_with("einhorn: cannot run /") && text.ends_with("(errno 2)\n"), "{text}");
+    let plain = c(plain.to_str().unwrap());
+    let (text, status) = run(&SpawnPlan::new(&plain, &arguments));
+    assert_eq!(status, ExitStatus::Exited(EXIT_CANNOT_RUN));
+    assert!(text.contains("plain: permission denied (errno 13)"), "{text}");
+}
+
+#[test]
+fn plain_text_is_read_by_a_shell_if_asked() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("plain");
+    std::fs::write(&path, "echo $# $1\n").unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = c(path.to_str().unwrap());
+    let arguments = [c("plain"), c("a"), c("b")];
+    let mut plan = SpawnPlan::new(&path, &arguments);
+    let (text, status) = run(&plan);
+    assert_eq!(status, ExitStatus::Exited(EXIT_CANNOT_RUN), "{text}");
+    plan.shell_for_plain_text = true;
+    assert_eq!(run(&plan), ("2 a\n".to_owned(), ExitStatus::Exited(0)));
+}
+
+#[test]
+fn nice_and_the_descriptor_limit_are_set() {
+    let level = (priority::own().unwrap() + 2).min(19);
+    check(
+        |plan| plan.nice = Some(level),
+        "set -- $(cat /proc/$$/stat); echo ${19}",
+        &format!("{level}\n"),
+    );
+    let hard = limits::open_files().hard;
+    check(|plan| plan.open_files = Some(OpenFiles { soft: Some(77), hard }), "ulimit -Sn", "77\n");
+}
+
+#[test]
+fn the_parents_death_is_felt() {
+    // A parent of its own: a process that spawns, says the pid, and is gone.
+    if !own_process::is_alone() {
+        return own_process::run_alone("sys::process::tests::the_parents_death_is_felt");
+    }
+    children::set_subreaper(true).unwrap();
+    assert!(children::is_subreaper().unwrap());
+    let (reader, writer) = descriptor::pipe().unwrap();
+    let arguments = shell("echo ready; read forever < /dev/zero");
+    // SAFETY: the intermediate makes one spawn and waits to be killed; this test has its
+    // process to itself.
+    let intermediate = unsafe { libc::fork() };
+    if intermediate == 0 {
+        let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+        plan.parent_death = Some(Signal::USR2);
+        plan.stdio[1] = Some(writer.as_fd());
+        let _ = spawn(&plan);
+        loop {
+            // SAFETY: waits for a signal.
+            unsafe { libc::pause() };
+        }
+    }
+    drop(writer);
+    let mut reader = File::from(reader);
+    let mut ready = [0; 6];
+    reader.read_exact(&mut ready).unwrap();
+    signals::send(intermediate, Signal::KILL).unwrap();
+    assert_eq!(wait_for(intermediate).status, ExitStatus::Signaled { signal: 9, core: false });
+    // The orphan came to this process, and the signal to the orphan.
+    rustix::process::waitid(
+        rustix::process::WaitId::All,
+        rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
+    )
+    .unwrap();
+    let orphan = children::reap_next().unwrap().unwrap();
+    assert_eq!(orphan.status, ExitStatus::Signaled { signal: libc::SIGUSR2, core: false });
+    assert_eq!(children::reap_next().unwrap(), None);
+    children::set_subreaper(false).unwrap();
+    assert!(!children::is_subreaper().unwrap());
+}
+
+#[test]
+fn a_child_is_looked_at_without_being_reaped() {
+    if !own_process::is_alone() {
+        return own_process::run_alone(
+            "sys::process::tests::a_child_is_looked_at_without_being_reaped",
+        );
+    }
+    let (input, hold) = descriptor::pipe().unwrap();
+    let arguments = shell("read line; exit 3");
+    let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+    plan.stdio[0] = Some(input.as_fd());
+    let pid = spawn(&plan).unwrap();
+    assert_eq!(children::state_of(pid).unwrap(), ChildState::Living);
+    assert!(children::is_living_child(pid).unwrap());
+    assert_eq!(children::reap(pid).unwrap(), None);
+    assert_eq!(children::reap_next().unwrap(), None);
+    drop(hold);
+    rustix::process::waitid(
+        rustix::process::WaitId::All,
+        rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT,
+    )
+    .unwrap();
+    assert_eq!(children::state_of(pid).unwrap(), ChildState::Ended);
+    assert!(!children::is_living_child(pid).unwrap());
+    let exit = Exit { pid, status: ExitStatus::Exited(3) };
+    assert_eq!(children::reap_next().unwrap(), Some(exit));
+    for stranger in [pid, 1, 0, -1, parent_pid()] {
+        assert_eq!(children::state_of(stranger).unwrap(), ChildState::Unknown);
+        assert_eq!(children::reap(stranger).unwrap(), None);
+    }
+}
+
+#[test]
+fn numbers_are_written_without_memory() {
+    for number in [0, 7, 13, 120, i32::MAX] {
+        let mut digits = [0; DIGITS];
+        assert_eq!(decimal(number, &mut digits), number.to_string().as_bytes());
+    }
+}

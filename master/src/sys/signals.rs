@@ -1,0 +1,175 @@
+//! Signals: sending them, and receiving them as bytes of a descriptor.
+//!
+//! A [`SignalSource`] blocks what it listens to, and nobody unblocks it again: a signal that
+//! arrives during a re-exec stays pending and is read by the next image. Children therefore
+//! have to be given an empty mask (`sys::process` does).
+#![allow(unsafe_code, reason = "sigaction is unsafe to call")]
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+
+use super::process::Pid;
+use crate::signal::Signal;
+
+/// What a master listens to (`protocol.md §5`).
+pub const OF_THE_MASTER: [Signal; 11] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::QUIT,
+    Signal::TERM,
+    Signal::USR1,
+    Signal::USR2,
+    Signal::ALRM,
+    Signal::CHLD,
+    Signal::TTIN,
+    Signal::TTOU,
+    Signal::PIPE,
+];
+
+/// Sends `signal` to one process.
+///
+/// # Errors
+/// `ESRCH`: there is none; `EPERM`: it is not ours.
+pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
+    let pid = one_process(pid)?;
+    let signal = rustix::process::Signal::from_named_raw(signal.number())
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
+    Ok(rustix::process::kill_process(pid, signal)?)
+}
+
+/// Whether a process of that pid exists, a zombie and one that is not ours included.
+pub fn exists(pid: Pid) -> bool {
+    one_process(pid).is_ok_and(|pid| match rustix::process::test_kill_process(pid) {
+        Ok(()) => true,
+        Err(error) => error == rustix::io::Errno::PERM,
+    })
+}
+
+/// Zero and negative numbers would mean whole groups of processes.
+fn one_process(pid: Pid) -> io::Result<rustix::process::Pid> {
+    if pid <= 0 {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    rustix::process::Pid::from_raw(pid).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))
+}
+
+/// The signals of a master, readable from a non-blocking descriptor.
+#[derive(Debug)]
+pub struct SignalSource {
+    descriptor: SignalFd,
+}
+
+impl SignalSource {
+    /// Blocks [`OF_THE_MASTER`] in this thread and listens to them. Their dispositions
+    /// become the defaults: an inherited "ignored" CHLD would let children vanish unreaped.
+    ///
+    /// # Errors
+    /// Those of sigaction(2), sigprocmask(2) and signalfd(2).
+    pub fn new() -> io::Result<Self> {
+        let mut set = SigSet::empty();
+        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+        for signal in OF_THE_MASTER {
+            set.add(nix::sys::signal::Signal::try_from(signal.number())?);
+        }
+        set.thread_block()?;
+        // PIPE stays ignored for the time after an unblocking exec.
+        for signal in OF_THE_MASTER.into_iter().filter(|signal| *signal != Signal::PIPE) {
+            let signal = nix::sys::signal::Signal::try_from(signal.number())?;
+            // SAFETY: no handler is installed, so none can break a rule about handlers.
+            unsafe { sigaction(signal, &default)? };
+        }
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        Ok(Self { descriptor: SignalFd::with_flags(&set, flags)? })
+    }
+
+    /// Everything that is pending now. A PIPE that a write of this very process has caused is
+    /// left out: the write has returned its error already.
+    ///
+    /// # Errors
+    /// Those of read(2).
+    pub fn read_all(&self) -> io::Result<Vec<Signal>> {
+        let mut signals = Vec::new();
+        let myself = std::process::id();
+        while let Some(info) = self.descriptor.read_signal()? {
+            let number = i32::try_from(info.ssi_signo).unwrap_or(0);
+            let Some(signal) = Signal::from_number(number) else { continue };
+            if signal != Signal::PIPE || info.ssi_pid != myself {
+                signals.push(signal);
+            }
+        }
+        Ok(signals)
+    }
+}
+
+impl AsFd for SignalSource {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+impl AsRawFd for SignalSource {
+    fn as_raw_fd(&self) -> RawFd {
+        self.descriptor.as_fd().as_raw_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::own_process;
+
+    #[test]
+    fn the_table_has_the_numbers_of_this_platform() {
+        for (signal, number) in [
+            (Signal::HUP, libc::SIGHUP),
+            (Signal::INT, libc::SIGINT),
+            (Signal::QUIT, libc::SIGQUIT),
+            (Signal::KILL, libc::SIGKILL),
+            (Signal::USR1, libc::SIGUSR1),
+            (Signal::USR2, libc::SIGUSR2),
+            (Signal::PIPE, libc::SIGPIPE),
+            (Signal::ALRM, libc::SIGALRM),
+            (Signal::TERM, libc::SIGTERM),
+            (Signal::CHLD, libc::SIGCHLD),
+            (Signal::TTIN, libc::SIGTTIN),
+            (Signal::TTOU, libc::SIGTTOU),
+        ] {
+            assert_eq!(signal.number(), number, "{signal}");
+        }
+        for name in Signal::names() {
+            let ours = Signal::from_name(name).unwrap();
+            let theirs = nix::sys::signal::Signal::try_from(ours.number()).unwrap();
+            assert_eq!(theirs.as_str(), ours.to_string());
+        }
+    }
+
+    #[test]
+    fn groups_are_never_meant() {
+        assert!(!exists(0));
+        assert!(!exists(-1));
+        assert_eq!(send(0, Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert_eq!(send(-1, Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        assert!(exists(super::super::process::own_pid()));
+    }
+
+    #[test]
+    fn a_source_reads_what_was_sent_and_hides_its_own_broken_pipes() {
+        if !own_process::is_alone() {
+            return own_process::run_alone(
+                "sys::signals::tests::a_source_reads_what_was_sent_and_hides_its_own_broken_pipes",
+            );
+        }
+        let source = SignalSource::new().unwrap();
+        assert_eq!(source.read_all().unwrap(), []);
+        // To this thread: libtest's main thread does not block what is sent to the process.
+        for signal in [Signal::USR2, Signal::TTIN, Signal::PIPE] {
+            // SAFETY: raise takes a number and touches no memory of ours.
+            assert_eq!(unsafe { libc::raise(signal.number()) }, 0);
+        }
+        assert_eq!(source.read_all().unwrap(), [Signal::USR2, Signal::TTIN]);
+        assert_eq!(source.read_all().unwrap(), []);
+    }
+}
