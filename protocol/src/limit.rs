@@ -29,3 +29,9 @@ pub const UNIX_PATH_BYTES_MAX: usize = 107;
 pub const SOCKETS_MAX: usize = 65_536;
 /// Most bytes of an answer to an acknowledgement that a worker library keeps for its error.
 pub const ACK_ANSWER_BYTES_MAX: usize = 4096;
+/// Most values in one request, keys included.
+pub const REQUEST_VALUES_MAX: usize = 16_384;
+/// Longest state that one master takes from another.
+pub const STATE_BYTES_MAX: usize = 64 << 20;
+/// Most values in a state, keys and what aliases repeat included.
+pub const STATE_VALUES_MAX: usize = 2_000_000;
