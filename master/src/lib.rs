@@ -9,5 +9,6 @@ pub mod sys;
 pub mod log;
 pub mod settings;
 
+pub mod control;
 pub mod options;
 pub mod pool;

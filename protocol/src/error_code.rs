@@ -6,6 +6,8 @@ pub const MALFORMED: &str = "malformed";
 pub const LINE_TOO_LONG: &str = "line_too_long";
 /// Nested deeper than [`crate::limit::NESTING_MAX`]; the connection is closed.
 pub const TOO_DEEP: &str = "too_deep";
+/// More values than [`crate::limit::REQUEST_VALUES_MAX`]; the connection is closed.
+pub const TOO_LARGE: &str = "too_large";
 /// Aliases, which a request may not use; the connection is closed.
 pub const ALIASES: &str = "aliases";
 /// No such command.

@@ -4,6 +4,8 @@
 pub const LINE_BYTES_MAX: usize = 1 << 20;
 /// Deepest nesting of a request.
 pub const NESTING_MAX: usize = 64;
+/// Longest id of a request, in bytes: it is kept with a worker or a subscription, and repeated.
+pub const ID_BYTES_MAX: usize = 64 << 10;
 /// Most workers that `set_workers` and `-n` take.
 pub const WORKERS_MAX: u32 = 10_000;
 /// Most clients that are served at once.

@@ -1,0 +1,153 @@
+//! Which language a line speaks, and what it says as plain data (`protocol.md §3`).
+//!
+//! A line that is a JSON object by RFC 8259 is JSON, all else is YAML. Both are unescaped
+//! first, since clients of the Ruby master escape both; a line that is JSON as it stands and
+//! no longer is when unescaped came from a client that does not escape, and counts as it stands.
+
+use std::borrow::Cow;
+
+use einhorn_protocol::{error_code, framing, limit};
+use thiserror::Error;
+
+use super::json;
+use crate::log::shown;
+use crate::psych::{self, Limits, ReadError, Value};
+
+/// The language of a request, and of every reply to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// JSON on one line.
+    Json,
+    /// Escaped YAML, as Ruby writes it.
+    Yaml,
+}
+
+/// Why a line is no message.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Malformed {
+    /// Nothing but blanks.
+    #[error("the line is empty; a request is a mapping with the key `command`")]
+    Empty,
+    /// A list or a scalar.
+    #[error("the line is {found}; a request is a mapping with the key `command`")]
+    NotMapping {
+        /// What it is instead, with its article.
+        found: &'static str,
+    },
+    /// The reader cannot make sense of it.
+    #[error("the line cannot be read as {language}: {reason}")]
+    Syntax {
+        /// `JSON` or `YAML`.
+        language: &'static str,
+        /// What the reader says.
+        reason: String,
+    },
+    /// Readers disagree on which of the two counts.
+    #[error("the key \"{key}\" occurs twice")]
+    DuplicateKey {
+        /// The key, cut if it is long.
+        key: String,
+    },
+    /// Over the limit: the connection is closed.
+    #[error("nested deeper than {} levels", limit::NESTING_MAX)]
+    TooDeep,
+    /// More values than a request can need: the connection is closed.
+    #[error("more than {values_max} keys and values in one message")]
+    TooLarge {
+        /// The limit.
+        values_max: usize,
+    },
+    /// Not allowed in a request: the connection is closed.
+    #[error("aliases are not allowed in a request")]
+    Aliases,
+}
+
+impl Malformed {
+    /// The stable code for the client.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Empty
+            | Self::NotMapping { .. }
+            | Self::Syntax { .. }
+            | Self::DuplicateKey { .. } => error_code::MALFORMED,
+            Self::TooDeep => error_code::TOO_DEEP,
+            Self::TooLarge { .. } => error_code::TOO_LARGE,
+            Self::Aliases => error_code::ALIASES,
+        }
+    }
+
+    /// Whether a limit was passed, after which the connection is closed.
+    pub fn closes(&self) -> bool {
+        matches!(self, Self::TooDeep | Self::TooLarge { .. } | Self::Aliases)
+    }
+}
+
+/// Reads a line without its newline. The dialect is known even where the line is no message.
+pub(super) fn read(line: &[u8], limits: &Limits) -> (Dialect, Result<Value, Malformed>) {
+    let text = framing::unescape(line);
+    if let Some(object) = json::object(&text) {
+        return (Dialect::Json, json::read(object, limits));
+    }
+    if matches!(text, Cow::Owned(_))
+        && let Some(object) = json::object(line)
+    {
+        return (Dialect::Json, json::read(object, limits));
+    }
+    (Dialect::Yaml, read_yaml(&text, limits))
+}
+
+fn read_yaml(text: &[u8], limits: &Limits) -> Result<Value, Malformed> {
+    if text.trim_ascii().is_empty() {
+        return Err(Malformed::Empty);
+    }
+    psych::read(text, limits).map_err(|error| match error {
+        ReadError::TooDeep { .. } => Malformed::TooDeep,
+        ReadError::TooLarge { .. } => Malformed::TooLarge { values_max: limits.values_max },
+        ReadError::Aliases { .. } => Malformed::Aliases,
+        ReadError::DuplicateKey(key) => Malformed::DuplicateKey { key: shown(&key) },
+        ReadError::Malformed { .. }
+        | ReadError::NotUtf8 { .. }
+        | ReadError::KeyNotScalar { .. }
+        | ReadError::UnknownTag(_) => {
+            Malformed::Syntax { language: "YAML", reason: error.to_string() }
+        }
+    })
+}
+
+/// Writes `reply` as one line in `dialect`, newline included.
+pub(super) fn write(dialect: Dialect, reply: &Value) -> Vec<u8> {
+    match dialect {
+        Dialect::Json => {
+            let mut line = json::write(reply);
+            line.push('\n');
+            line.into_bytes()
+        }
+        Dialect::Yaml => framing::escape(psych::write(reply).as_bytes()),
+    }
+}
+
+/// What `line` most likely speaks, where it cannot be read: for replies to a line that is too
+/// long.
+pub(super) fn guess(line: &[u8]) -> Dialect {
+    match line.iter().find(|byte| !byte.is_ascii_whitespace()) {
+        Some(b'{') => Dialect::Json,
+        _ => Dialect::Yaml,
+    }
+}
+
+/// What a value is, with its article: for error messages.
+pub(super) fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Integer(_) | Value::BigInteger(_) => "an integer",
+        Value::Float(_) => "a float",
+        Value::String(_) => "a string",
+        Value::Bytes(_) => "a string that is not UTF-8",
+        Value::Symbol(_) => "a symbol",
+        Value::Time(_) => "a time",
+        Value::Sequence(_) => "a list",
+        Value::Mapping(_) => "a mapping",
+        Value::Set(_) => "a set",
+    }
+}

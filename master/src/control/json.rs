@@ -1,0 +1,430 @@
+//! JSON by RFC 8259, read with bounds and written so that every client reads it right.
+//!
+//! Values are those of [`Value`], so that the rules for requests and replies are the same for
+//! both dialects. Duplicate keys are refused, since readers disagree on which one counts.
+
+use std::cell::Cell;
+use std::collections::HashSet;
+use std::fmt::{self, Write as _};
+
+use einhorn_protocol::key;
+use serde::Deserializer;
+use serde::de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::dialect::Malformed;
+use crate::log::shown;
+use crate::psych::{Limits, Value};
+
+/// `text` as UTF-8 if it is a JSON object by RFC 8259, nested however deep. Does not recurse.
+pub(super) fn object(text: &[u8]) -> Option<&str> {
+    let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))?;
+    if *first != b'{' {
+        return None;
+    }
+    let text = std::str::from_utf8(text).ok()?;
+    serde_json::from_str::<IgnoredAny>(text).ok()?;
+    Some(text)
+}
+
+/// Reads a text that [`object`] accepted.
+///
+/// # Errors
+/// Nested deeper or more values than `limits` allow, a duplicate key, a number that no double
+/// holds, or half of a surrogate pair.
+pub(super) fn read(text: &str, limits: &Limits) -> Result<Value, Malformed> {
+    let reading = Reading { limits, fault: Cell::new(None), values: Cell::new(0) };
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    Reader { depth: 0, reading: &reading }.deserialize(&mut deserializer).map_err(|error| {
+        let syntax = || Malformed::Syntax { language: "JSON", reason: error.to_string() };
+        reading.fault.take().unwrap_or_else(syntax)
+    })
+}
+
+/// What the reading of one text has come to.
+struct Reading<'l> {
+    limits: &'l Limits,
+    /// Says more than the error that ended it.
+    fault: Cell<Option<Malformed>>,
+    /// Keys and values so far.
+    values: Cell<usize>,
+}
+
+/// Reads one value at `depth` collections deep.
+#[derive(Clone, Copy)]
+struct Reader<'r> {
+    depth: usize,
+    reading: &'r Reading<'r>,
+}
+
+impl Reader<'_> {
+    fn fail<E: serde::de::Error>(self, fault: Malformed) -> E {
+        let error = E::custom(&fault);
+        self.reading.fault.set(Some(fault));
+        error
+    }
+
+    /// Counts one key or value.
+    fn count<E: serde::de::Error>(self) -> Result<(), E> {
+        let values = self.reading.values.get() + 1;
+        self.reading.values.set(values);
+        let values_max = self.reading.limits.values_max;
+        if values > values_max {
+            return Err(self.fail(Malformed::TooLarge { values_max }));
+        }
+        Ok(())
+    }
+
+    /// The reader of what a collection at this depth contains.
+    fn enter<E: serde::de::Error>(self) -> Result<Self, E> {
+        if self.depth >= self.reading.limits.nesting_max {
+            return Err(self.fail(Malformed::TooDeep));
+        }
+        Ok(Self { depth: self.depth + 1, ..self })
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Reader<'_> {
+    type Value = Value;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(Value::Bool(value))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(Value::Integer(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(i64::try_from(value)
+            .map_or_else(|_| Value::BigInteger(value.to_string()), Value::Integer))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(Value::Float(value))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(Value::String(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Value, E> {
+        Ok(Value::String(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let inner = self.enter()?;
+        let mut list = Vec::new();
+        while let Some(item) = items.next_element_seed(inner)? {
+            list.push(item);
+        }
+        Ok(Value::Sequence(list))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
+        let inner = self.enter()?;
+        let mut mapping = Vec::new();
+        let mut seen = HashSet::new();
+        while let Some(name) = entries.next_key::<String>()? {
+            inner.count()?;
+            if !seen.insert(name.clone()) {
+                return Err(self.fail(Malformed::DuplicateKey { key: shown(&name) }));
+            }
+            let is_id = self.depth == 0 && matches!(name.as_str(), key::ID | key::REQUEST_ID);
+            let value = if is_id {
+                exact(entries.next_value::<&RawValue>()?, inner).map_err(A::Error::custom)?
+            } else {
+                entries.next_value_seed(inner)?
+            };
+            mapping.push((Value::String(name), value));
+        }
+        Ok(Value::Mapping(mapping))
+    }
+}
+
+/// Reads a value whose number is the one that was written, to the last digit of an integer:
+/// an id is repeated in every reply.
+fn exact(raw: &RawValue, reader: Reader<'_>) -> Result<Value, serde_json::Error> {
+    let text = raw.get();
+    if !text.starts_with(|first: char| first == '-' || first.is_ascii_digit()) {
+        return reader.deserialize(&mut serde_json::Deserializer::from_str(text));
+    }
+    if let Ok(number) = text.parse() {
+        return Ok(Value::Integer(number));
+    }
+    if !text.contains(['.', 'e', 'E']) {
+        return Ok(Value::BigInteger(text.to_owned()));
+    }
+    match text.parse::<f64>() {
+        Ok(number) if number.is_finite() => Ok(Value::Float(number)),
+        _ => Err(serde_json::Error::custom("number out of range")),
+    }
+}
+
+/// Writes `value` as one line of JSON that is YAML too, for clients that read nothing else:
+/// no `%` and none of the characters that YAML forbids or takes for a line's end.
+///
+/// What JSON has no word for becomes the nearest: a symbol its name, bytes their text with
+/// replacement characters, a time its seconds since 1970, infinity and NaN `null`.
+pub(super) fn write(value: &Value) -> String {
+    let mut text = String::new();
+    put(&mut text, value);
+    text
+}
+
+fn put(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(truth) => out.push_str(if *truth { "true" } else { "false" }),
+        Value::Integer(number) => out.push_str(&number.to_string()),
+        Value::BigInteger(digits) => out.push_str(digits.strip_prefix('+').unwrap_or(digits)),
+        Value::Float(number) => put_float(out, *number),
+        Value::String(text) | Value::Symbol(text) => put_string(out, text),
+        Value::Bytes(bytes) => put_string(out, &String::from_utf8_lossy(bytes)),
+        Value::Time(time) => put_seconds(out, time.nanoseconds),
+        Value::Sequence(items) | Value::Set(items) => {
+            put_all(out, ['[', ']'], items, put);
+        }
+        Value::Mapping(entries) => put_all(out, ['{', '}'], entries, |out, (name, value)| {
+            put_name(out, name);
+            out.push(':');
+            put(out, value);
+        }),
+    }
+}
+
+fn put_all<T>(out: &mut String, [open, close]: [char; 2], items: &[T], put: fn(&mut String, &T)) {
+    out.push(open);
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        put(out, item);
+    }
+    out.push(close);
+}
+
+/// A key of an object, which JSON wants as a string.
+fn put_name(out: &mut String, name: &Value) {
+    match name {
+        Value::String(_) | Value::Symbol(_) | Value::Bytes(_) => put(out, name),
+        other => put_string(out, &write(other)),
+    }
+}
+
+fn put_float(out: &mut String, number: f64) {
+    match serde_json::Number::from_f64(number) {
+        Some(number) => out.push_str(&number.to_string()),
+        None => out.push_str("null"),
+    }
+}
+
+fn put_seconds(out: &mut String, nanoseconds: i128) {
+    const PER_SECOND: u128 = 1_000_000_000;
+    let sign = if nanoseconds < 0 { "-" } else { "" };
+    let span = nanoseconds.unsigned_abs();
+    let _ = write!(out, "{sign}{}.{:09}", span / PER_SECOND, span % PER_SECOND);
+}
+
+fn put_string(out: &mut String, text: &str) {
+    out.push('"');
+    for character in text.chars() {
+        match character {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            special if is_escaped(special) => {
+                let _ = write!(out, "\\u{:04x}", u32::from(special));
+            }
+            plain => out.push(plain),
+        }
+    }
+    out.push('"');
+}
+
+/// All below U+10000, so that four digits are enough.
+fn is_escaped(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '%' | '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use einhorn_protocol::limit;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Value, Malformed> {
+        super::read(text, &Limits::request())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expect: &Value) {
+        assert_eq!(object(text.as_bytes()), Some(text));
+        assert_eq!(read(text).unwrap().get("id"), Some(expect));
+    }
+
+    #[test]
+    fn values() {
+        check(r#"{"id":null}"#, &Value::Null);
+        check(r#" {"id" : -5 } "#, &Value::Integer(-5));
+        check(r#"{"id":1.5}"#, &Value::Float(1.5));
+        check(r#"{"id":[true]}"#, &Value::Sequence(vec![Value::Bool(true)]));
+        check(r#"{"id":"\u00e9\ud83e\udd84\/"}"#, &Value::String("é🦄/".into()));
+    }
+
+    #[test]
+    fn integers_keep_their_digits() {
+        for digits in ["9223372036854775808", "-9223372036854775809", &"9".repeat(500)] {
+            check(&format!(r#"{{"id":{digits}}}"#), &Value::BigInteger(digits.to_owned()));
+            assert_eq!(write(&Value::BigInteger(digits.to_owned())), digits);
+        }
+        check(r#"{"id":9223372036854775807}"#, &Value::Integer(i64::MAX));
+    }
+
+    #[test]
+    fn only_objects_by_the_standard_are_json() {
+        for other in [
+            "",
+            " ",
+            "[]",
+            "1",
+            "null",
+            "{",
+            "{a: b}",
+            "{'a': 1}",
+            "{\"a\": 1,}",
+            "{\"a\": 01}",
+            "{\"a\": nan}",
+            "{\"a\": \"\n\"}",
+            "{} {}",
+            "{\"a\": \"\\x41\"}",
+            "# {}",
+            "\u{feff}{}",
+        ] {
+            assert_eq!(object(other.as_bytes()), None, "{other}");
+        }
+        assert_eq!(object(b"{\"a\": \"\xff\"}"), None);
+        assert_eq!(object(b"\r\n\t {}\r"), Some("\r\n\t {}\r"));
+    }
+
+    #[test]
+    fn duplicate_keys_are_refused_at_any_depth() {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"x":[{"a":1,"b":2,"\u0061":3}]}"#] {
+            assert_eq!(read(text), Err(Malformed::DuplicateKey { key: "a".into() }));
+        }
+        assert!(read(r#"{"a":{"a":{"a":1}}}"#).is_ok());
+    }
+
+    #[test]
+    fn nesting_at_the_limit_is_read_and_one_more_is_not() {
+        let nested = |levels: usize| {
+            format!("{{\"x\":{}{}}}", "[".repeat(levels - 1), "]".repeat(levels - 1))
+        };
+        assert!(read(&nested(limit::NESTING_MAX)).is_ok());
+        for levels in [limit::NESTING_MAX + 1, 200, 100_000] {
+            let text = nested(levels);
+            assert!(object(text.as_bytes()).is_some());
+            assert_eq!(read(&text), Err(Malformed::TooDeep), "{levels}");
+        }
+        let in_id = nested(limit::NESTING_MAX + 1).replacen('x', "id", 1);
+        assert_eq!(read(&in_id), Err(Malformed::TooDeep));
+    }
+
+    #[test]
+    fn as_many_values_as_the_limit_are_read_and_one_more_is_not() {
+        let list = |items: usize| format!("{{\"x\":[0{}]}}", ",0".repeat(items - 1));
+        let room = limit::REQUEST_VALUES_MAX - 3;
+        assert!(read(&list(room)).is_ok());
+        assert_eq!(
+            read(&list(room + 1)),
+            Err(Malformed::TooLarge { values_max: limit::REQUEST_VALUES_MAX })
+        );
+    }
+
+    #[test]
+    fn what_no_value_holds_is_an_error() {
+        for text in [r#"{"id":1e400}"#, r#"{"a":1e400}"#, r#"{"a":"\ud800"}"#] {
+            assert!(object(text.as_bytes()).is_some());
+            assert!(matches!(read(text), Err(Malformed::Syntax { .. })), "{text}");
+        }
+    }
+
+    #[test]
+    fn written_json_has_no_percent_and_no_line_end_of_yaml() {
+        let text = "50%\n\r\t\"\\\u{1}\u{7f}\u{85}\u{2028}\u{feff}\u{ffff}é🦄";
+        assert_eq!(
+            write(&Value::String(text.into())),
+            r#""50\u0025\n\r\t\"\\\u0001\u007f\u0085\u2028\ufeff\uffffé🦄""#
+        );
+    }
+
+    #[test]
+    fn what_json_has_no_word_for() {
+        let time = |nanoseconds| Value::Time(crate::moment::WallTime { nanoseconds });
+        assert_eq!(write(&time(1_500_000_000)), "1.500000000");
+        assert_eq!(write(&time(-1)), "-0.000000001");
+        assert_eq!(write(&Value::Float(f64::NAN)), "null");
+        assert_eq!(write(&Value::Symbol("sym".into())), "\"sym\"");
+        assert_eq!(write(&Value::Bytes(b"a\xff".into())), "\"a\u{fffd}\"");
+        assert_eq!(
+            write(&Value::Mapping(vec![(Value::Integer(1), Value::Set(vec![Value::Null]))])),
+            r#"{"1":[null]}"#
+        );
+    }
+
+    fn scalar() -> impl Strategy<Value = Value> {
+        prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::Bool),
+            any::<i64>().prop_map(Value::Integer),
+            "-?[1-9][0-9]{19,60}".prop_map(Value::BigInteger),
+            proptest::num::f64::NORMAL.prop_map(Value::Float),
+            any::<String>().prop_map(Value::String),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn an_id_is_written_as_it_was_read(id in scalar()) {
+            let text = format!("{{\"id\":{}}}", write(&id));
+            let value = read(object(text.as_bytes()).unwrap()).unwrap();
+            prop_assert_eq!(value.get("id"), Some(&id));
+        }
+
+        #[test]
+        fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            if let Some(text) = object(&bytes) {
+                let _ = read(text);
+            }
+        }
+
+        #[test]
+        fn json_like_text_never_panics(text in "[{}\\[\\]\",:0-9eE.\\\\ua-f -]{0,80}") {
+            let text = format!("{{{text}}}");
+            if let Some(text) = object(text.as_bytes()) {
+                let _ = read(text);
+            }
+        }
+    }
+}

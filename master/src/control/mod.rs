@@ -1,0 +1,25 @@
+//! The command socket without syscalls: a client's buffers, a line into a [`Request`], a
+//! [`Reply`] into bytes in the request's own dialect (`protocol.md §3`).
+//!
+//! What a command does is decided elsewhere, and so is how many clients there may be; nothing
+//! here reads or writes a descriptor. Invariant: no sequence of bytes that a client can send
+//! panics, recurses without bound or grows a buffer past its limit.
+
+mod address;
+mod budget;
+mod connection;
+mod dialect;
+mod input;
+mod json;
+mod output;
+mod reply;
+mod request;
+
+pub use address::ReturnAddress;
+pub use budget::{Budget, heaviest};
+pub use connection::{Connection, Restored, Topic};
+pub use dialect::{Dialect, Malformed};
+pub use input::{LineBuffer, LineTooLong};
+pub use output::Overrun;
+pub use reply::Reply;
+pub use request::{Refusal, Request};

@@ -1,0 +1,116 @@
+//! Bytes that wait until a client reads them.
+//!
+//! Invariant: a client that does not read costs at most [`limit::CLIENT_OUTPUT_BYTES_MAX`]
+//! bytes, or one reply if that is longer.
+
+use einhorn_protocol::limit;
+use thiserror::Error;
+
+/// Capacity that an empty queue keeps; anything above is given back.
+const IDLE_BYTES_MAX: usize = 16 << 10;
+
+/// The client has not read what was sent before: it is to be cut off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("the client leaves more than {} bytes unread", limit::CLIENT_OUTPUT_BYTES_MAX)]
+pub struct Overrun;
+
+/// What was said to a client and not yet written.
+#[derive(Debug, Default)]
+pub(super) struct OutputQueue {
+    bytes: Vec<u8>,
+    /// What is before this was written.
+    start: usize,
+}
+
+impl OutputQueue {
+    /// Adds a reply. Into an empty queue goes a reply of any length, so that the state of a
+    /// very large fleet can be told to a client that reads.
+    ///
+    /// # Errors
+    /// [`Overrun`] if the client is too far behind; nothing was added.
+    pub(super) fn queue(&mut self, reply: &[u8]) -> Result<(), Overrun> {
+        let waiting = self.pending().len();
+        if waiting > 0 && waiting.saturating_add(reply.len()) > limit::CLIENT_OUTPUT_BYTES_MAX {
+            return Err(Overrun);
+        }
+        if self.start >= waiting {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(reply);
+        Ok(())
+    }
+
+    /// What is to be written.
+    pub(super) fn pending(&self) -> &[u8] {
+        self.bytes.get(self.start..).unwrap_or_default()
+    }
+
+    /// The first `written` bytes of [`Self::pending`] are gone; more than that counts as all.
+    pub(super) fn advance(&mut self, written: usize) {
+        self.start = self.start.saturating_add(written).min(self.bytes.len());
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            self.bytes.clear();
+            if self.bytes.capacity() > IDLE_BYTES_MAX {
+                self.bytes = Vec::new();
+            }
+        }
+    }
+
+    /// Bytes of memory that the queue has.
+    pub(super) fn held(&self) -> usize {
+        self.bytes.capacity()
+    }
+
+    /// The queue as another master left it, at whatever length.
+    pub(super) fn restored(bytes: Vec<u8>) -> Self {
+        Self { bytes, start: 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_backlog_at_the_limit_is_kept_and_one_byte_more_is_not() {
+        let mut queue = OutputQueue::default();
+        queue.queue(b"x").unwrap();
+        queue.queue(&vec![b'y'; limit::CLIENT_OUTPUT_BYTES_MAX - 1]).unwrap();
+        assert_eq!(queue.queue(b"z"), Err(Overrun));
+        assert_eq!(queue.pending().len(), limit::CLIENT_OUTPUT_BYTES_MAX);
+        queue.advance(1);
+        queue.queue(b"z").unwrap();
+    }
+
+    #[test]
+    fn a_client_that_has_read_everything_gets_a_reply_of_any_length() {
+        let mut queue = OutputQueue::default();
+        queue.queue(&vec![b'y'; 3 * limit::CLIENT_OUTPUT_BYTES_MAX]).unwrap();
+        assert_eq!(queue.queue(b"z"), Err(Overrun));
+        queue.advance(3 * limit::CLIENT_OUTPUT_BYTES_MAX);
+        assert_eq!(queue.held(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_what_was_queued(
+            steps in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..20), 0usize..30), 0..40),
+        ) {
+            let mut queue = OutputQueue::default();
+            let (mut said, mut written) = (Vec::new(), Vec::new());
+            for (reply, take) in steps {
+                queue.queue(&reply).unwrap();
+                said.extend_from_slice(&reply);
+                let take = take.min(queue.pending().len());
+                written.extend_from_slice(&queue.pending()[..take]);
+                queue.advance(take);
+            }
+            written.extend_from_slice(queue.pending());
+            prop_assert_eq!(said, written);
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! A reply, and its bytes in the dialect of whom it answers (`protocol.md §3`).
+//!
+//! Ruby clients find `message`, `request_id` and `wait` under string keys, JSON clients one
+//! line of JSON, and clients that unescape JSON find nothing to unescape in it.
+
+use einhorn_protocol::key;
+
+use super::address::ReturnAddress;
+use super::dialect;
+use crate::psych::Value;
+
+/// One message to a client.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Reply {
+    /// The text for a person.
+    pub message: String,
+    /// One of [`einhorn_protocol::error_code`]; absent when all went well.
+    pub error: Option<&'static str>,
+    /// More replies to the same request follow. Only told to a request that has an id.
+    pub wait: bool,
+    /// Further keys, for programs.
+    pub extra: Vec<(&'static str, Value)>,
+}
+
+impl Reply {
+    /// The last reply to a request that went well.
+    pub fn done(message: impl Into<String>) -> Self {
+        Self { message: message.into(), error: None, wait: false, extra: Vec::new() }
+    }
+
+    /// A reply that others follow.
+    pub fn progress(message: impl Into<String>) -> Self {
+        Self { wait: true, ..Self::done(message) }
+    }
+
+    /// The last reply to a request that failed; `code` is one of
+    /// [`einhorn_protocol::error_code`].
+    pub fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self { error: Some(code), ..Self::done(message) }
+    }
+
+    /// The same reply with one key more.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: Value) -> Self {
+        self.extra.push((key, value));
+        self
+    }
+
+    /// The reply as one line, newline included.
+    pub fn encode(&self, address: &ReturnAddress) -> Vec<u8> {
+        let mut entries = vec![entry(key::MESSAGE, Value::String(self.message.clone()))];
+        if let Some(id) = &address.id {
+            entries.push(entry(key::REQUEST_ID, id.clone()));
+            if self.wait {
+                entries.push(entry(key::WAIT, Value::Bool(true)));
+            }
+        }
+        if let Some(code) = self.error {
+            entries.push(entry(key::ERROR, Value::String(code.to_owned())));
+        }
+        entries.extend(self.extra.iter().map(|(key, value)| entry(key, value.clone())));
+        dialect::write(address.dialect, &Value::Mapping(entries))
+    }
+}
+
+fn entry(key: &str, value: Value) -> (Value, Value) {
+    (Value::String(key.to_owned()), value)
+}
+
+#[cfg(test)]
+mod tests {
+    use einhorn_protocol::{error_code, framing};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::control::Dialect;
+    use crate::psych::{self, Limits};
+
+    fn json(id: Value) -> ReturnAddress {
+        ReturnAddress::new(Dialect::Json, id)
+    }
+
+    fn yaml(id: Value) -> ReturnAddress {
+        ReturnAddress::new(Dialect::Yaml, id)
+    }
+
+    #[track_caller]
+    fn check(reply: &Reply, address: &ReturnAddress, line: &str) {
+        assert_eq!(String::from_utf8(reply.encode(address)).unwrap(), line);
+    }
+
+    /// What a client of the Ruby master makes of a line.
+    fn as_ruby_reads(line: &[u8]) -> Value {
+        let text = framing::unescape(line.strip_suffix(b"\n").unwrap());
+        psych::read(&text, &Limits::request()).unwrap()
+    }
+
+    #[test]
+    fn to_a_json_request() {
+        check(
+            &Reply::done("50% of\ntwo"),
+            &ReturnAddress::anonymous(Dialect::Json),
+            "{\"message\":\"50\\u0025 of\\ntwo\"}\n",
+        );
+        check(
+            &Reply::progress("soon"),
+            &json(Value::Integer(7)),
+            "{\"message\":\"soon\",\"request_id\":7,\"wait\":true}\n",
+        );
+        check(
+            &Reply::failed(error_code::MALFORMED, "no").with("n", Value::Integer(1)),
+            &json(Value::String("a%b".into())),
+            "{\"message\":\"no\",\"request_id\":\"a\\u0025b\",\"error\":\"malformed\",\"n\":1}\n",
+        );
+    }
+
+    #[test]
+    fn to_a_yaml_request() {
+        check(
+            &Reply::progress("50% done"),
+            &yaml(Value::Integer(7)),
+            "---%0Amessage: 50%25 done%0Arequest_id: 7%0Await: true%0A\n",
+        );
+        check(
+            &Reply::done("ok"),
+            &ReturnAddress::anonymous(Dialect::Yaml),
+            "---%0Amessage: ok%0A\n",
+        );
+    }
+
+    #[test]
+    fn whoever_gave_no_id_is_not_told_to_wait() {
+        for dialect in [Dialect::Json, Dialect::Yaml] {
+            let address = ReturnAddress::anonymous(dialect);
+            let read = as_ruby_reads(&Reply::progress("soon").encode(&address));
+            assert_eq!(read.get(key::WAIT), None);
+            assert_eq!(read.get(key::REQUEST_ID), None);
+        }
+    }
+
+    #[test]
+    fn a_reply_that_query_text_decoders_read_has_no_plus_of_ours() {
+        let line = Reply::failed(error_code::FAILED, "x").encode(&yaml(Value::Integer(1)));
+        assert!(!line.contains(&b'+'));
+    }
+
+    proptest! {
+        #[test]
+        fn every_client_reads_every_message(message: String, wait: bool, id: String) {
+            let id = Value::String(id);
+            let reply = Reply { wait, ..Reply::done(message.as_str()) };
+            for address in [json(id.clone()), yaml(id.clone())] {
+                let line = reply.encode(&address);
+                prop_assert_eq!(line.iter().position(|byte| *byte == b'\n'), Some(line.len() - 1));
+                let read = as_ruby_reads(&line);
+                prop_assert_eq!(read.get(key::MESSAGE), Some(&Value::String(message.clone())));
+                prop_assert_eq!(read.get(key::REQUEST_ID), Some(&id));
+                prop_assert_eq!(read.get(key::WAIT).is_some(), wait);
+            }
+            let line = reply.encode(&json(id));
+            let value: serde_json::Value = serde_json::from_slice(&line).unwrap();
+            prop_assert_eq!(value[key::MESSAGE].as_str(), Some(message.as_str()));
+            prop_assert_eq!(framing::unescape(&line), &line[..]);
+        }
+    }
+}
