@@ -14,6 +14,7 @@ pub mod descriptor;
 pub mod exec;
 pub mod files;
 pub mod limits;
+pub mod log_sink;
 pub mod memory_file;
 pub mod priority;
 pub mod process;
