@@ -12,3 +12,5 @@ pub mod settings;
 pub mod control;
 pub mod options;
 pub mod pool;
+
+pub mod spawn;

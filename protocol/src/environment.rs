@@ -23,9 +23,10 @@ pub const UPGRADE_CHECK_FD: &str = "EINHORN_UPGRADE_CHECK_FD";
 
 /// Variables of a service manager above the master; they are the master's own and never
 /// reach a worker.
-pub const SERVICE_MANAGER: [&str; 6] = [
+pub const SERVICE_MANAGER: [&str; 7] = [
     "LISTEN_FDS",
     "LISTEN_PID",
+    "LISTEN_PIDFDID",
     "LISTEN_FDNAMES",
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",

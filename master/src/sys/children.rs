@@ -123,3 +123,11 @@ fn finished(waited: Waited) -> io::Result<Option<Exit>> {
     };
     Ok(Some(Exit { pid, status }))
 }
+
+/// Waits until the child `pid` has ended, and reaps it.
+#[cfg(test)]
+pub(crate) fn wait_for_end(pid: Pid) -> Exit {
+    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    rustix::process::waitid(WaitId::Pid(positive(pid).unwrap()), options).unwrap();
+    reap(pid).unwrap().unwrap()
+}

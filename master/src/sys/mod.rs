@@ -18,9 +18,12 @@ pub mod log_sink;
 pub mod memory_file;
 pub mod priority;
 pub mod process;
+mod reason;
 pub mod signals;
 pub mod socket;
 pub mod title;
+
+pub use reason::reason;
 
 #[cfg(test)]
 pub(crate) mod own_process;

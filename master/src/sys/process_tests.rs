@@ -15,14 +15,6 @@ fn shell(script: &str) -> [CString; 3] {
     [c("sh"), c("-c"), c(script)]
 }
 
-fn wait_for(pid: Pid) -> Exit {
-    // Blocks until the child has ended and leaves it to be reaped.
-    let id = rustix::process::WaitId::Pid(rustix::process::Pid::from_raw(pid).unwrap());
-    let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
-    rustix::process::waitid(id, options).unwrap();
-    children::reap(pid).unwrap().unwrap()
-}
-
 /// Runs a plan with its output and errors in a pipe, and returns both ends of the story.
 fn run(plan: &SpawnPlan<'_>) -> (String, ExitStatus) {
     let (reader, writer) = descriptor::pipe().unwrap();
@@ -34,7 +26,7 @@ fn run(plan: &SpawnPlan<'_>) -> (String, ExitStatus) {
     drop(writer);
     let mut text = String::new();
     File::from(reader).read_to_string(&mut text).unwrap();
-    (text, wait_for(pid).status)
+    (text, children::wait_for_end(pid).status)
 }
 
 #[track_caller]
@@ -103,7 +95,7 @@ fn standard_streams_may_be_exchanged() {
     drop(writer);
     let mut text = String::new();
     File::from(reader).read_to_string(&mut text).unwrap();
-    assert_eq!(wait_for(pid).status, ExitStatus::Exited(0));
+    assert_eq!(children::wait_for_end(pid).status, ExitStatus::Exited(0));
     assert_eq!(text, "");
 }
 
@@ -207,7 +199,10 @@ fn the_parents_death_is_felt() {
     let mut ready = [0; 6];
     reader.read_exact(&mut ready).unwrap();
     signals::send(intermediate, Signal::KILL).unwrap();
-    assert_eq!(wait_for(intermediate).status, ExitStatus::Signaled { signal: 9, core: false });
+    assert_eq!(
+        children::wait_for_end(intermediate).status,
+        ExitStatus::Signaled { signal: 9, core: false }
+    );
     // The orphan came to this process, and the signal to the orphan.
     rustix::process::waitid(
         rustix::process::WaitId::All,

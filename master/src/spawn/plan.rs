@@ -1,0 +1,151 @@
+//! From a command and its environment to a running worker.
+
+use std::ffi::{CString, OsString};
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::unix::ffi::OsStringExt;
+
+use super::environment::SharedEnvironment;
+use crate::signal::Signal;
+use crate::sys::limits::OpenFiles;
+use crate::sys::process::{self, Pid, SpawnPlan};
+
+/// Why a command cannot be that of a worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// No word at all.
+    #[error("there is no program to run")]
+    Empty,
+    /// A NUL byte, which no argument of a process can hold.
+    #[error("word {0} of the command holds a NUL byte")]
+    Nul(usize),
+}
+
+/// What is the same for all workers, whatever their program.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Their nice level; none: the master's.
+    pub nice: Option<i32>,
+    /// With `-k`: they get USR2 when the master dies for any reason.
+    pub parent_death: bool,
+    /// The limit of open descriptors that the master was started with, if it raised its own.
+    pub open_files: Option<OpenFiles>,
+}
+
+/// Everything that the workers of one version share.
+#[derive(Clone, Debug)]
+pub struct WorkerPlan {
+    arguments: Vec<CString>,
+    environment: SharedEnvironment,
+    rules: Rules,
+}
+
+impl WorkerPlan {
+    /// A plan for `command`: the program in the form in which it is executed, then its
+    /// arguments. The program is told its own name in that form too.
+    ///
+    /// # Errors
+    /// The command is empty or cannot be handed to a process.
+    pub fn new(
+        command: &[OsString],
+        environment: SharedEnvironment,
+        rules: Rules,
+    ) -> Result<Self, PlanError> {
+        let argument = |(place, word): (usize, &OsString)| {
+            CString::new(word.clone().into_vec()).map_err(|_| PlanError::Nul(place + 1))
+        };
+        let arguments: Vec<CString> =
+            command.iter().enumerate().map(argument).collect::<Result<_, _>>()?;
+        if arguments.is_empty() {
+            return Err(PlanError::Empty);
+        }
+        Ok(Self { arguments, environment, rules })
+    }
+
+    /// Starts a worker with these listening sockets and, with `-g`, its open connection to the
+    /// command socket; the master closes its own copy of that one afterwards.
+    ///
+    /// # Errors
+    /// Those of fork(2): too many processes, too little memory.
+    pub fn start(
+        &self,
+        index: u32,
+        listeners: &[BorrowedFd<'_>],
+        command_socket: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Pid> {
+        let number = command_socket.map(|connection| connection.as_raw_fd());
+        let own = SharedEnvironment::of_one_worker(index, number);
+        let Some(program) = self.arguments.first() else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let mut plan = SpawnPlan::new(program, &self.arguments);
+        plan.environment =
+            self.environment.variables().chain(own.iter().map(CString::as_c_str)).collect();
+        plan.inherit = listeners.iter().copied().chain(command_socket).collect();
+        plan.process_group = true;
+        plan.parent_death = self.rules.parent_death.then_some(Signal::USR2);
+        plan.nice = self.rules.nice;
+        plan.open_files = self.rules.open_files;
+        plan.shell_for_plain_text = true;
+        process::spawn(&plan)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::fs::File;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
+    use super::*;
+    use crate::options::FdBase;
+    use crate::spawn::WorkerSocket;
+    use crate::sys::children::{self, ExitStatus};
+    use crate::sys::descriptor;
+    use crate::sys::socket::{self, Family, ListenOptions};
+
+    fn command(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    fn environment(start: &[(&str, &str)], sockets: &[WorkerSocket]) -> SharedEnvironment {
+        let start = start.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value)));
+        let path = Path::new("/run/e.sock");
+        SharedEnvironment::new(start, process::own_pid(), path, sockets, FdBase::Zero)
+    }
+
+    #[test]
+    fn commands_that_are_none() {
+        let environment = environment(&[], &[]);
+        let new = |words: &[&str]| {
+            WorkerPlan::new(&command(words), environment.clone(), Rules::default()).map(|_| ())
+        };
+        assert_eq!(new(&[]), Err(PlanError::Empty));
+        assert_eq!(new(&["/bin/sh", "a\0b"]), Err(PlanError::Nul(2)));
+    }
+
+    #[test]
+    fn a_worker_finds_its_environment_and_its_sockets() {
+        let options = ListenOptions { reuse_address: false, nonblocking: false, backlog: 1 };
+        let listener = socket::listen_internet("127.0.0.1:0".parse().unwrap(), options).unwrap();
+        let (report, writer) = descriptor::pipe().unwrap();
+        let sockets = [WorkerSocket { number: listener.as_raw_fd(), family: Family::Inet }];
+        let environment = environment(&[("EINHORN_FD_3", "1"), ("A", "b c")], &sockets);
+        // The second descriptor stands in for a connection; the script writes to it.
+        let script = "{ echo $0 $A $EINHORN_CHILD_INDEX ${EINHORN_FD_3-none}; \
+                      test $EINHORN_MASTER_PID = $PPID && echo parent; \
+                      test -S /proc/self/fd/$EINHORN_FD_0 && echo socket; \
+                      read a b c d group e < /proc/$$/stat; test $group = $$ && echo leads; \
+                      } >&$EINHORN_SOCK_FD";
+        let words = command(&["/bin/bash", "-c", script]);
+        let plan = WorkerPlan::new(&words, environment, Rules::default()).unwrap();
+        let pid = plan.start(4, &[listener.as_fd()], Some(writer.as_fd())).unwrap();
+        drop(writer);
+        let mut text = String::new();
+        File::from(report).read_to_string(&mut text).unwrap();
+        assert_eq!(text, "/bin/bash b c 4 none\nparent\nsocket\nleads\n");
+        assert_eq!(children::wait_for_end(pid).status, ExitStatus::Exited(0));
+    }
+}
