@@ -13,4 +13,6 @@ pub mod control;
 pub mod options;
 pub mod pool;
 
+pub mod state;
+
 pub mod spawn;

@@ -1,0 +1,259 @@
+//! What crosses a reload, as plain data, named as the Ruby master names it (`protocol.md §8`).
+
+use std::collections::BTreeMap;
+
+use crate::moment::WallTime;
+use crate::psych::Value;
+
+/// The format of [`Ours`].
+pub const FORMAT: u64 = 1;
+
+/// Bytes that are mostly text: paths and words of command lines need not be UTF-8.
+pub type Bytes = Vec<u8>;
+
+/// Everything that one image of the master tells the next.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Snapshot {
+    /// By pid.
+    pub children: BTreeMap<i32, Child>,
+    /// What `config` can change.
+    pub config: Config,
+    /// Counts upgrades.
+    pub version: u64,
+    /// The program and its arguments as typed.
+    pub orig_cmd: Vec<Bytes>,
+    /// The same with the program resolved.
+    pub cmd: Vec<Bytes>,
+    /// What was to be bound, in order. A Ruby master only knows host and port.
+    pub bind: Vec<Bind>,
+    /// The sockets' descriptors, aligned with `bind`.
+    pub bind_fds: Vec<i32>,
+    /// The real ports, aligned with `bind`; none for a unix socket.
+    pub bound_ports: Vec<Option<u16>>,
+    /// The preloaded script's name, as a Ruby master keeps it.
+    pub script_name: Option<Bytes>,
+    /// False while the master is leaving.
+    pub respawn: bool,
+    /// An upgrade is in progress.
+    pub upgrading: bool,
+    /// The mode of the last upgrade asked for.
+    pub smooth_upgrade: bool,
+    /// The next image is to begin an upgrade.
+    pub reloading_for_upgrade: bool,
+    /// `-p`.
+    pub path: Option<Bytes>,
+    /// `-c`.
+    pub cmd_name: Option<Bytes>,
+    /// 0 debug, 1 info, 2 errors only.
+    pub verbosity: u8,
+    /// Counts reloads.
+    pub generation: u64,
+    /// The last start of a worker.
+    pub last_spinup: Option<WallTime>,
+    /// `-m`.
+    pub ack_mode: AckMode,
+    /// `-k`.
+    pub kill_children_on_exit: bool,
+    /// `-g`.
+    pub command_socket_as_fd: bool,
+    /// The command socket.
+    pub socket_path: Option<Bytes>,
+    /// The pid file.
+    pub pidfile: Option<Bytes>,
+    /// The lock file.
+    pub lockfile: Option<Bytes>,
+    /// Deaths before acknowledgement in a row.
+    pub consecutive_deaths_before_ack: u32,
+    /// The beginning of the last upgrade.
+    pub last_upgraded: Option<WallTime>,
+    /// `--nice`.
+    pub nice: Nice,
+    /// `--reexec-as`; none: the command by which the master itself was started.
+    pub reexec_commandline: Option<Vec<Bytes>>,
+    /// `--drop-env-var`.
+    pub drop_environment_variables: Vec<Bytes>,
+    /// `-t`, in seconds.
+    pub signal_timeout: Option<f64>,
+    /// Whether the Ruby master had the program's code loaded.
+    pub preloaded: bool,
+    /// The command socket's descriptor.
+    pub command_server: Option<i32>,
+    /// The clients of the command socket.
+    pub connections: Vec<ClientConnection>,
+    /// Timers of acknowledgement, one for each worker that a timer runs for.
+    pub ack_timers: Vec<AckTimer>,
+    /// What is ours alone; absent after a master that is not ours.
+    pub ours: Option<Ours>,
+}
+
+/// `:config`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Config {
+    /// Target number of workers.
+    pub number: Option<u32>,
+    /// Listen backlog.
+    pub backlog: Option<i32>,
+    /// Least interval between gradual starts.
+    pub seconds: Option<f64>,
+    /// `--max-unacked`.
+    pub max_unacked: Option<u32>,
+    /// `--max-upgrade-additional`.
+    pub max_upgrade_additional: Option<u32>,
+}
+
+/// An entry of `:children`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Child {
+    /// A worker.
+    Worker(WorkerChild),
+    /// A Ruby master's own helper, to be reaped in silence.
+    StatePasser,
+}
+
+/// A worker.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct WorkerChild {
+    /// The upgrade generation that it belongs to.
+    pub version: u64,
+    /// It counts as up.
+    pub acked: bool,
+    /// Names of the signals by which it was asked to stop, without `SIG`.
+    pub signaled: Vec<String>,
+    /// When it was asked to stop.
+    pub last_signaled_at: Option<WallTime>,
+    /// Its index; a Ruby master from before indexes has none.
+    pub index: Option<u32>,
+    /// When it was started.
+    pub spinup_time: Option<WallTime>,
+    /// When it last pinged.
+    pub pinged_at: Option<WallTime>,
+    /// What it said then, a scalar.
+    pub pinged_request_id: Option<Value>,
+}
+
+/// An entry of `:bind`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bind {
+    /// Host or address; `unix:` and a path for a unix socket.
+    pub host: Bytes,
+    /// Port; 0 for any, and for a unix socket.
+    pub port: u16,
+    /// `r` and `n`.
+    pub flags: Vec<String>,
+}
+
+/// `:ack_mode`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum AckMode {
+    /// Workers say so.
+    Manual,
+    /// Seconds.
+    Timer(f64),
+}
+
+impl Default for AckMode {
+    fn default() -> Self {
+        Self::Timer(einhorn_protocol::default::ACK_SECONDS)
+    }
+}
+
+/// `:nice`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Nice {
+    /// The master's level.
+    pub master: Option<i32>,
+    /// The workers' level.
+    pub worker: Option<i32>,
+    /// A Ruby master's command.
+    pub renice_cmd: Option<Bytes>,
+}
+
+/// An `Einhorn::Event::Connection`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct ClientConnection {
+    /// Its descriptor.
+    pub socket: i32,
+    /// Received and not yet taken.
+    pub read_buffer: Bytes,
+    /// To be sent.
+    pub write_buffer: Bytes,
+    /// The id under which it follows upgrades.
+    pub upgrade_subscription: Option<Value>,
+}
+
+/// An `Einhorn::Event::ACKTimer`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AckTimer {
+    /// Seconds.
+    pub time: f64,
+    /// The worker's start.
+    pub start: WallTime,
+    /// The worker.
+    pub pid: i32,
+}
+
+/// What no other master knows, under `:einhorn`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Ours {
+    /// `--ack-timeout` in seconds; 0: never; absent: the default rule.
+    pub ack_timeout: Option<f64>,
+    /// `--fd-base`.
+    pub fd_base: Option<u8>,
+    /// `--gc-before-fork`.
+    pub gc_before_fork: bool,
+    /// Listeners, aligned with `bind`.
+    pub listeners: Vec<OurListener>,
+    /// The command socket's file, as device and inode.
+    pub command_socket_file: Option<(u64, u64)>,
+    /// What is known of clients beyond the Ruby format, by descriptor.
+    pub clients: BTreeMap<i32, OurClient>,
+    /// What is known of workers beyond the Ruby format, by pid.
+    pub workers: BTreeMap<i32, OurWorker>,
+    /// The version that an upgrade would be rolled back to.
+    pub committed_version: u64,
+    /// The newest upgrade request.
+    pub last_request: u64,
+    /// The request that the upgrade in progress carries out.
+    pub upgrade_request: u64,
+    /// The mode of the upgrade in progress, which need not be that of the last request.
+    pub upgrade_smooth: bool,
+    /// Set while the upgrade in progress is being undone, to the code of its end.
+    pub rollback: Option<String>,
+    /// Requests before the newest wait for this reload too.
+    pub superseding: bool,
+    /// The target was reached once.
+    pub fleet_was_up: bool,
+}
+
+/// A listener beyond the Ruby format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurListener {
+    /// From `-b NAME=…`.
+    pub name: Option<String>,
+    /// The address as typed.
+    pub typed: Bytes,
+    /// A unix socket's file, as device and inode.
+    pub unix_file: Option<(u64, u64)>,
+}
+
+/// A client beyond the Ruby format.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurClient {
+    /// Its upgrade subscription is answered in JSON.
+    pub json: bool,
+    /// The upgrade request that it follows.
+    pub request: u64,
+}
+
+/// A worker beyond the Ruby format.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OurWorker {
+    /// Its start by the monotonic clock, in nanoseconds.
+    pub spinup_monotonic: Option<u64>,
+    /// When it was asked to stop, by the monotonic clock, in nanoseconds.
+    pub signaled_monotonic: Option<u64>,
+    /// It is a newcomer of the upgrade in progress.
+    pub newcomer: bool,
+    /// It did not come up in time.
+    pub failed: bool,
+}
