@@ -16,3 +16,7 @@ pub mod pool;
 pub mod state;
 
 pub mod spawn;
+
+pub mod start;
+
+pub mod finish;

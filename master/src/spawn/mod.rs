@@ -11,4 +11,4 @@ pub mod program;
 
 pub use environment::{SharedEnvironment, WorkerSocket};
 pub use plan::{PlanError, Rules, WorkerPlan};
-pub use program::{ProgramError, resolve};
+pub use program::{ProgramError, resolve, resolve_command};

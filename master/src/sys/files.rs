@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -34,6 +34,19 @@ pub enum FileKind {
     Symlink,
     /// A device or a named pipe.
     Other,
+}
+
+impl FileKind {
+    /// With its article, for messages: `a folder`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Regular => "a plain file",
+            Self::Directory => "a folder",
+            Self::Socket => "a socket",
+            Self::Symlink => "a symlink",
+            Self::Other => "a device or a named pipe",
+        }
+    }
 }
 
 /// What is at a path and which file it is; nothing if there is none.
@@ -72,20 +85,51 @@ fn kind(metadata: &Metadata) -> FileKind {
 /// # Errors
 /// Those of open(2); `ELOOP`: a symlink is there; `EINVAL`: it is no plain file.
 pub fn open_or_create(path: &Path, mode: u32) -> io::Result<File> {
-    // Non-blocking: opening a pipe or a device that is there by mistake must not hang.
-    let file = File::options()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(mode)
-        .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
-        .open(path)?;
+    let open = |create| {
+        // Non-blocking: opening a pipe or a device that is there by mistake must not hang.
+        let file = File::options()
+            .read(true)
+            .write(true)
+            .create(create)
+            .truncate(false)
+            .mode(mode)
+            .custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY)
+            .open(path)?;
+        plain(file)
+    };
+    // In a shared folder Linux may refuse O_CREAT on a file of another user, even to root.
+    match open(false) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => open(true),
+        other => other,
+    }
+}
+
+fn plain(file: File) -> io::Result<File> {
     if file.metadata()?.file_type().is_file() {
         Ok(file)
     } else {
         Err(io::Error::from_raw_os_error(libc::EINVAL))
     }
+}
+
+/// The start of a plain file, `bytes_max` at most.
+///
+/// # Errors
+/// Those of open(2) and read(2); `ELOOP`: a symlink is there; `EINVAL`: it is no plain file.
+pub fn read_plain(path: &Path, bytes_max: usize) -> io::Result<Vec<u8>> {
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK | libc::O_NOCTTY;
+    let file = plain(File::options().read(true).custom_flags(flags).open(path)?)?;
+    let mut content = Vec::new();
+    file.take(u64::try_from(bytes_max).unwrap_or(u64::MAX)).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+/// The uid of whoever owns what is at `path`, a symlink not followed.
+///
+/// # Errors
+/// Those of lstat(2).
+pub fn owner(path: &Path) -> io::Result<u32> {
+    Ok(path.symlink_metadata()?.uid())
 }
 
 /// Takes the exclusive lock of an open file without waiting; it ends with the last descriptor

@@ -1,0 +1,108 @@
+//! The first start: everything that a master opens before it has workers, in order.
+//!
+//! Lock file, command socket, listening sockets in the order of `-b`, pid file. If a step
+//! fails, what the steps before it made is gone again. Whether options are in range has been
+//! seen before; a master that takes over from another opens nothing here (`handover`).
+//!
+//! Invariant: nothing that belongs to someone else is removed, overwritten or followed: no
+//! live socket, no file that is no socket, no symlink.
+
+mod command_socket;
+mod error;
+pub mod files;
+mod listener;
+mod lock;
+mod pidfile;
+mod undo;
+
+use std::os::fd::OwnedFd;
+
+pub use error::StartError;
+pub use files::{FilesError, WantedFiles};
+pub use listener::Listener;
+pub(crate) use pidfile::names as pidfile_names;
+
+use crate::options::{BindAddress, Files};
+use crate::sys::files::Identity;
+use crate::sys::process::Pid;
+use undo::Undo;
+
+/// What a master has open when it begins.
+#[derive(Debug)]
+pub struct Opened {
+    /// Where its files are, all absolute.
+    pub files: Files,
+    /// The command socket, listening and non-blocking.
+    pub command_socket: OwnedFd,
+    /// Which file the command socket is.
+    pub socket_identity: Identity,
+    /// The listening sockets in the order of `-b`.
+    pub listeners: Vec<Listener>,
+    /// The living process, not this one, that the pid file named before.
+    pub pidfile_named: Option<Pid>,
+}
+
+/// Opens everything, or nothing.
+///
+/// # Errors
+/// The first step that failed: what it is about, why, and what can be done.
+pub fn open(
+    wanted: &WantedFiles,
+    addresses: &[BindAddress],
+    backlog: i32,
+) -> Result<Opened, StartError> {
+    match (open_with(&wanted.files, addresses, backlog, Pidfile::of(wanted)), &wanted.fallback) {
+        (Err(conflict), Some(fallback)) if conflict.is_other_master() => {
+            open_with(fallback, addresses, backlog, Pidfile::IsTaken)
+        }
+        (result, _) => result,
+    }
+}
+
+/// What becomes of a pid file that names another living process.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pidfile {
+    /// It names this one from now on.
+    IsTaken,
+    /// It is left alone, and the start fails.
+    IsLeft,
+}
+
+impl Pidfile {
+    fn of(wanted: &WantedFiles) -> Self {
+        if wanted.fallback.is_some() { Self::IsLeft } else { Self::IsTaken }
+    }
+}
+
+fn open_with(
+    files: &Files,
+    addresses: &[BindAddress],
+    backlog: i32,
+    pidfile: Pidfile,
+) -> Result<Opened, StartError> {
+    let pidfile_named = pidfile::other_living_process(&files.pidfile);
+    if let (Some(pid), Pidfile::IsLeft) = (pidfile_named, pidfile) {
+        return Err(StartError::PidfileOfAnother { path: files.pidfile.clone(), pid });
+    }
+    let mut undo = Undo::default();
+    let lock = lock::take(&files.lockfile)?;
+    let (command_socket, socket_identity) = command_socket::open(&files.command_socket)?;
+    undo.made(&files.command_socket, socket_identity);
+    drop(lock);
+    let mut listeners = Vec::with_capacity(addresses.len());
+    for address in addresses {
+        let listener = listener::open(address, backlog)?;
+        if let Some((path, identity)) = listener.file() {
+            undo.made(&path, identity);
+        }
+        listeners.push(listener);
+    }
+    // Last, so that a start which fails leaves the pid file of whoever runs already alone.
+    pidfile::write(&files.pidfile)?;
+    undo.nothing();
+    let files = files.clone();
+    Ok(Opened { files, command_socket, socket_identity, listeners, pidfile_named })
+}
+
+#[cfg(test)]
+mod tests;
