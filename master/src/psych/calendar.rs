@@ -9,7 +9,8 @@ const YEAR_0_SECONDS: i64 = -62_167_219_200;
 const YEAR_9999_SECONDS: i64 = 253_402_300_799;
 
 /// Reads a date and a time of day, with an optional fraction and zone (none means UTC).
-/// `None` if `text` is anything else, a bare date included.
+/// `None` if `text` is anything else, a bare date included. As in Ruby, a day or second just
+/// past the end of its month or minute counts into the next.
 pub(super) fn parse(text: &str) -> Option<WallTime> {
     let mut rest = Reader(text.as_bytes());
     let year = i64::from(rest.number(4, 4)?);
@@ -30,7 +31,7 @@ pub(super) fn parse(text: &str) -> Option<WallTime> {
     let offset = rest.zone()?;
     let in_range = rest.0.is_empty()
         && (1..=12).contains(&month)
-        && (1..=days_of(year, month)).contains(&day)
+        && (1..=31).contains(&day)
         && hour < 24
         && minute < 60
         && second <= 60;
@@ -62,15 +63,6 @@ pub(super) fn begins_like_a_date(text: &str) -> bool {
         && rest.number(1, 2).is_some()
         && rest.expect(b'-').is_some()
         && rest.number(1, 2).is_some()
-}
-
-fn days_of(year: i64, month: u32) -> u32 {
-    match month {
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        4 | 6 | 9 | 11 => 30,
-        _ => 31,
-    }
 }
 
 /// Days from 1970-01-01 to the given day of the proleptic Gregorian calendar. Years are
@@ -165,6 +157,7 @@ impl Reader<'_> {
         let hours = self.number(1, 2)?;
         self.skip(|byte| byte == b':');
         let minutes = if self.0.is_empty() { 0 } else { self.number(2, 2)? };
+        (hours < 24 && minutes < 60).then_some(())?;
         let seconds = i64::from(hours) * 3600 + i64::from(minutes) * 60;
         Some(if west { -seconds } else { seconds })
     }
@@ -193,6 +186,7 @@ mod tests {
         check("2026-11-23 12:18:47.520615809 +2", expect);
         check("2026-11-23   10:18:47 Z", Some(1_795_429_127_000_000_000));
         check("1969-12-31 23:59:59.5 Z", Some(-500_000_000));
+        check("2026-02-30 00:00:00 Z", Some(1_772_409_600_000_000_000));
         check("2026-11-23 10:18:60 Z", Some(1_795_429_140_000_000_000));
     }
 
@@ -203,7 +197,7 @@ mod tests {
             "2026-11-23",
             "2026-11-23 ",
             "2026-13-23 10:18:47 Z",
-            "2026-02-30 10:18:47 Z",
+            "2026-02-32 10:18:47 Z",
             "2026-11-00 10:18:47 Z",
             "2026-11-23 24:18:47 Z",
             "2026-11-23 10:60:47 Z",
@@ -211,6 +205,8 @@ mod tests {
             "2026-11-23 10:18",
             "2026-11-23 10:18:47 UTC",
             "2026-11-23 10:18:47 +1:2:3",
+            "2026-11-23 10:18:47 +24:00",
+            "2026-11-23 10:18:47 -01:60",
             "2026-11-2310:18:47",
             "12026-11-23 10:18:47 Z",
         ] {

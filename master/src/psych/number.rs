@@ -5,7 +5,7 @@ use super::value::Value;
 /// The integer or floating-point number that `text` stands for.
 pub(super) fn parse(text: &str) -> Option<Value> {
     let (negative, digits) = split_sign(text);
-    special(digits, negative)
+    special(text)
         .or_else(|| sexagesimal(digits, negative))
         .or_else(|| float(digits, negative))
         .or_else(|| integer(digits, negative))
@@ -60,15 +60,15 @@ fn split_sign(text: &str) -> (bool, &str) {
     }
 }
 
-fn special(digits: &str, negative: bool) -> Option<Value> {
-    let sign = if negative { -1.0 } else { 1.0 };
-    if digits.eq_ignore_ascii_case(".inf") {
-        Some(Value::Float(f64::INFINITY * sign))
-    } else if digits.eq_ignore_ascii_case(".nan") && !negative {
-        Some(Value::Float(f64::NAN))
-    } else {
-        None
-    }
+/// Infinity takes a sign, not-a-number takes none.
+fn special(text: &str) -> Option<Value> {
+    let number = match text.to_ascii_lowercase().as_str() {
+        ".inf" | "+.inf" => f64::INFINITY,
+        "-.inf" => f64::NEG_INFINITY,
+        ".nan" => f64::NAN,
+        _ => return None,
+    };
+    Some(Value::Float(number))
 }
 
 /// `1:30` and `1:30:00`. Psych reads both as hours first, and gives a sign to the first part
@@ -248,6 +248,7 @@ mod tests {
             "127.0.0.1",
             "0123abcd",
             "-.nan",
+            "+.nan",
             "--1",
             "+-1",
             "0x-1",

@@ -6,6 +6,9 @@ use std::fmt::Write as _;
 use super::value::Value;
 use super::{base64, calendar, number, plain};
 
+/// As a key it makes Ruby merge the mapping below, even in quotes, unless it is tagged.
+const MERGE: &str = "<<";
+
 /// The text of a scalar on one line; empty for [`Value::Null`]. Lists, mappings and sets are
 /// not scalars and are `None`.
 pub(super) fn scalar(value: &Value) -> Option<String> {
@@ -15,6 +18,7 @@ pub(super) fn scalar(value: &Value) -> Option<String> {
         Value::Integer(number) => number.to_string(),
         Value::BigInteger(digits) => digits.clone(),
         Value::Float(number) => number::format_float(*number),
+        Value::String(text) if text == MERGE => format!("!!str \"{MERGE}\""),
         Value::String(text) => string(text),
         Value::Bytes(bytes) => match std::str::from_utf8(bytes) {
             Ok(text) => string(text),
@@ -116,7 +120,7 @@ mod tests {
             ("2026-11-23", "'2026-11-23'"),
             (":sym", "\":sym\""),
             ("=", "\"=\""),
-            ("<<", "\"<<\""),
+            ("<<", "!!str \"<<\""),
             ("-I", "\"-I\""),
             ("---", "\"---\""),
             ("/srv/app", "\"/srv/app\""),

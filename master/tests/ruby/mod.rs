@@ -1,0 +1,88 @@
+//! Asks Ruby's own YAML library.
+
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+const SCRIPT: &str = include_str!("describe.rb");
+
+/// An installed Ruby.
+pub(crate) struct Ruby {
+    program: &'static str,
+}
+
+/// What Ruby read, in words, and how it writes that. An error has only words.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) description: String,
+    pub(crate) yaml: Vec<u8>,
+}
+
+/// `None` where no Ruby is installed.
+///
+/// # Panics
+/// Where there must be one: under continuous integration.
+pub(crate) fn installed() -> Option<Ruby> {
+    let ruby = Ruby { program: "ruby" };
+    let found =
+        ruby.command().arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    if found.is_ok_and(|status| status.success()) {
+        return Some(ruby);
+    }
+    let demanded = std::env::var("CI").is_ok_and(|value| value == "true");
+    assert!(!demanded, "no ruby is installed, but CI=true demands these tests");
+    eprintln!("no ruby is installed: skipped");
+    None
+}
+
+impl Ruby {
+    #[expect(clippy::disallowed_methods, reason = "a test runs Ruby itself, not as a worker")]
+    fn command(&self) -> Command {
+        Command::new(self.program)
+    }
+
+    /// What Ruby makes of each of `documents`.
+    pub(crate) fn describe(&self, documents: &[String]) -> Vec<Answer> {
+        let mut child = self
+            .command()
+            .args(["-W0", "-e", SCRIPT])
+            .env("LC_ALL", "C.UTF-8")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("ruby starts");
+        let mut input = child.stdin.take().expect("a pipe");
+        let lines: String = documents.iter().map(|text| hex(text.as_bytes()) + "\n").collect();
+        let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
+        let output = child.wait_with_output().expect("ruby ends");
+        writer.join().expect("the writer ends").expect("ruby reads everything");
+        assert!(output.status.success(), "{}", output.status);
+        let answers: Vec<Answer> =
+            String::from_utf8(output.stdout).expect("text").lines().map(Answer::parse).collect();
+        assert_eq!(answers.len(), documents.len(), "an answer for each document");
+        answers
+    }
+}
+
+impl Answer {
+    /// Whether Ruby could not read the document.
+    pub(crate) fn is_error(&self) -> bool {
+        self.yaml.is_empty()
+    }
+
+    fn parse(line: &str) -> Self {
+        let (description, yaml) = line.split_once('\t').expect("two fields");
+        Self { description: description.to_owned(), yaml: from_hex(yaml) }
+    }
+}
+
+/// `bytes` in hexadecimal.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn from_hex(text: &str) -> Vec<u8> {
+    let byte = |at| u8::from_str_radix(&text[at..at + 2], 16).expect("two digits");
+    (0..text.len()).step_by(2).map(byte).collect()
+}
