@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::finish::Leftovers;
 use crate::sys::files as sys_files;
+use crate::sys::own_process::alone;
 use crate::sys::process::{own_pid, parent_pid};
 use crate::sys::socket::LocalAddress;
 
@@ -94,6 +95,7 @@ fn everything_is_opened_in_order_and_removed_at_the_end() {
 
 #[test]
 fn a_later_failure_undoes_everything() {
+    alone!();
     let place = Place::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -119,6 +121,7 @@ fn a_later_failure_undoes_everything() {
 
 #[test]
 fn addresses_that_cannot_be_bound() {
+    alone!();
     let place = Place::new();
     place.check_refusal(
         &["192.0.2.1:0"],
@@ -148,6 +151,7 @@ fn addresses_that_cannot_be_bound() {
 
 #[test]
 fn a_second_master_is_refused_and_the_first_keeps_its_files() {
+    alone!();
     let place = Place::new();
     let first = place.open(&[]).unwrap();
     let before = first.socket_identity;
@@ -165,6 +169,7 @@ fn a_second_master_is_refused_and_the_first_keeps_its_files() {
 
 #[test]
 fn a_dead_command_socket_is_replaced() {
+    alone!();
     let place = Place::new();
     drop(UnixListener::bind(place.path("e.sock")).unwrap());
     let _opened = place.open(&[]).unwrap();
@@ -184,6 +189,7 @@ fn a_full_backlog_is_a_living_master() {
 
 #[test]
 fn what_is_no_socket_is_left_alone() {
+    alone!();
     let place = Place::new();
     std::fs::write(place.path("e.sock"), "precious").unwrap();
     place.check_refusal(
@@ -237,6 +243,7 @@ fn symlinks_are_never_followed() {
 
 #[test]
 fn the_lock_is_held_by_one_and_free_afterwards() {
+    alone!();
     let place = Place::new();
     let held = lock::take(&place.path("e.lock")).unwrap();
     place.check_refusal(
@@ -279,6 +286,7 @@ fn folders_that_are_not_there() {
 
 #[test]
 fn devices_are_left_alone() {
+    alone!();
     let mut place = Place::new();
     place.wanted.files.pidfile = PathBuf::from("/dev/null");
     assert!(matches!(place.open(&[]), Err(StartError::PidfileNotAFile { .. })));
@@ -289,6 +297,7 @@ fn devices_are_left_alone() {
 
 #[test]
 fn unix_listeners_replace_what_is_dead_and_refuse_what_lives() {
+    alone!();
     let place = Place::new();
     let path = place.path("web");
     let live = UnixListener::bind(&path).unwrap();
@@ -306,18 +315,23 @@ fn unix_listeners_replace_what_is_dead_and_refuse_what_lives() {
 
 #[test]
 fn a_dead_socket_of_another_user_is_left_alone() {
+    alone!();
     let place = Place::new();
     let path = place.path("web");
     drop(UnixListener::bind(&path).unwrap());
-    if let Err(error) = std::os::unix::fs::chown(&path, Some(65_534), None) {
+    let another = crate::sys::credentials::own_uid() + 1;
+    if let Err(error) = std::os::unix::fs::chown(&path, Some(another), None) {
         // Only root can give a file away.
         assert_eq!(error.kind(), io::ErrorKind::PermissionDenied);
         return;
     }
     place.check_refusal(
         &[&unix(&path)],
-        "cannot bind unix:{}/web: there is an unused socket of another user (uid 65534), which \
-         is left alone (remove it if nobody needs it)",
+        &format!(
+            "cannot bind unix:{}/web: there is an unused socket of another user (uid {another}), \
+             which is left alone (remove it if nobody needs it)",
+            "{}"
+        ),
         &["e.lock", "web"],
     );
 }
@@ -371,6 +385,7 @@ fn whose_pid_file_was_taken_is_told() {
 
 #[test]
 fn a_worker_of_another_master_gives_way_to_its_files() {
+    alone!();
     let mut place = Place::new();
     let outer = place.open(&[]).unwrap();
     std::fs::write(place.path("e.pid"), format!("{}\n", parent_pid())).unwrap();

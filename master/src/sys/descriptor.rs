@@ -139,6 +139,7 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
+    use crate::sys::own_process::alone;
 
     #[test]
     fn flags_change_and_are_told() {
@@ -173,11 +174,7 @@ mod tests {
 
     #[test]
     fn everything_is_marked() {
-        if !crate::sys::own_process::is_alone() {
-            return crate::sys::own_process::run_alone(
-                "sys::descriptor::tests::everything_is_marked",
-            );
-        }
+        alone!();
         for mark in [mark_all_close_on_exec, mark_each_close_on_exec] {
             let (reader, writer) = pipe().unwrap();
             set_close_on_exec(reader.as_fd(), false).unwrap();

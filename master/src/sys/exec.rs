@@ -97,7 +97,7 @@ mod tests {
     use super::*;
     use crate::signal::Signal;
     use crate::sys::descriptor;
-    use crate::sys::own_process;
+    use crate::sys::own_process::alone;
     use crate::sys::signals::SignalSource;
 
     fn c(text: &str) -> CString {
@@ -106,9 +106,7 @@ mod tests {
 
     #[test]
     fn a_failed_exec_changes_nothing() {
-        if !own_process::is_alone() {
-            return own_process::run_alone("sys::exec::tests::a_failed_exec_changes_nothing");
-        }
+        alone!();
         let source = SignalSource::new().unwrap();
         let (reader, _writer) = descriptor::pipe().unwrap();
         for mask in [Mask::Kept, Mask::Cleared] {
@@ -131,11 +129,7 @@ mod tests {
 
     #[test]
     fn exactly_the_kept_descriptors_and_the_environment_cross() {
-        if !own_process::is_alone() {
-            return own_process::run_alone(
-                "sys::exec::tests::exactly_the_kept_descriptors_and_the_environment_cross",
-            );
-        }
+        alone!();
         let (kept, closed) = descriptor::pipe().unwrap();
         let script = format!(
             "set -e; test -e /proc/self/fd/{}; ! test -e /proc/self/fd/{}; \
@@ -148,11 +142,7 @@ mod tests {
 
     #[test]
     fn a_kept_mask_keeps_a_pending_signal_pending() {
-        if !own_process::is_alone() {
-            return own_process::run_alone(
-                "sys::exec::tests::a_kept_mask_keeps_a_pending_signal_pending",
-            );
-        }
+        alone!();
         let _source = SignalSource::new().unwrap();
         // To the process, as from outside; libtest's other thread has to ignore it.
         // SAFETY: no handler is installed.
@@ -168,11 +158,7 @@ mod tests {
 
     #[test]
     fn a_cleared_mask_leaves_nothing_blocked_and_no_pending_signal_kills() {
-        if !own_process::is_alone() {
-            return own_process::run_alone(
-                "sys::exec::tests::a_cleared_mask_leaves_nothing_blocked_and_no_pending_signal_kills",
-            );
-        }
+        alone!();
         let _source = SignalSource::new().unwrap();
         // SAFETY: as above.
         unsafe { libc::raise(libc::SIGUSR2) };

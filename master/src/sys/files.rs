@@ -218,6 +218,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::sys::own_process::alone;
 
     fn folder() -> tempfile::TempDir {
         tempfile::tempdir().unwrap()
@@ -243,6 +244,7 @@ mod tests {
 
     #[test]
     fn a_lock_is_held_by_one_open_file() {
+        alone!();
         let folder = folder();
         let path = folder.path().join("lock");
         let first = open_or_create(&path, 0o600).unwrap();

@@ -46,13 +46,11 @@ pub fn raise_open_files() -> io::Result<OpenFiles> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::own_process;
+    use crate::sys::own_process::alone;
 
     #[test]
     fn raised_and_restored() {
-        if !own_process::is_alone() {
-            return own_process::run_alone("sys::limits::tests::raised_and_restored");
-        }
+        alone!();
         let hard = open_files().hard;
         let low = OpenFiles { soft: Some(100), hard };
         set_open_files(low).unwrap();

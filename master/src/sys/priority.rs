@@ -21,13 +21,11 @@ pub fn own() -> io::Result<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::own_process;
+    use crate::sys::own_process::alone;
 
     #[test]
     fn a_level_is_absolute() {
-        if !own_process::is_alone() {
-            return own_process::run_alone("sys::priority::tests::a_level_is_absolute");
-        }
+        alone!();
         let higher = (own().unwrap() + 3).min(19);
         set_own(higher).unwrap();
         set_own(higher).unwrap();

@@ -4,8 +4,9 @@ use std::os::fd::AsFd;
 
 use super::*;
 use crate::sys::children::{self, ChildState, Exit, ExitStatus};
+use crate::sys::own_process::alone;
 use crate::sys::signals::{self, SignalSource};
-use crate::sys::{descriptor, limits, own_process, priority};
+use crate::sys::{descriptor, limits, priority};
 
 fn c(text: &str) -> CString {
     CString::new(text).unwrap()
@@ -116,9 +117,7 @@ fn it_leads_its_own_group_if_asked() {
 
 #[test]
 fn signals_start_afresh() {
-    if !own_process::is_alone() {
-        return own_process::run_alone("sys::process::tests::signals_start_afresh");
-    }
+    alone!();
     let _source = SignalSource::new().unwrap();
     // SAFETY: ignoring a signal installs no handler.
     unsafe { libc::signal(libc::SIGHUP, libc::SIG_IGN) };
@@ -174,9 +173,7 @@ fn nice_and_the_descriptor_limit_are_set() {
 #[test]
 fn the_parents_death_is_felt() {
     // A parent of its own: a process that spawns, says the pid, and is gone.
-    if !own_process::is_alone() {
-        return own_process::run_alone("sys::process::tests::the_parents_death_is_felt");
-    }
+    alone!();
     children::set_subreaper(true).unwrap();
     assert!(children::is_subreaper().unwrap());
     let (reader, writer) = descriptor::pipe().unwrap();
@@ -218,11 +215,7 @@ fn the_parents_death_is_felt() {
 
 #[test]
 fn a_child_is_looked_at_without_being_reaped() {
-    if !own_process::is_alone() {
-        return own_process::run_alone(
-            "sys::process::tests::a_child_is_looked_at_without_being_reaped",
-        );
-    }
+    alone!();
     let (input, hold) = descriptor::pipe().unwrap();
     let arguments = shell("read line; exit 3");
     let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);

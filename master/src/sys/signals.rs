@@ -119,7 +119,7 @@ impl AsRawFd for SignalSource {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::own_process;
+    use crate::sys::own_process::alone;
 
     #[test]
     fn the_table_has_the_numbers_of_this_platform() {
@@ -157,11 +157,7 @@ mod tests {
 
     #[test]
     fn a_source_reads_what_was_sent_and_hides_its_own_broken_pipes() {
-        if !own_process::is_alone() {
-            return own_process::run_alone(
-                "sys::signals::tests::a_source_reads_what_was_sent_and_hides_its_own_broken_pipes",
-            );
-        }
+        alone!();
         let source = SignalSource::new().unwrap();
         assert_eq!(source.read_all().unwrap(), []);
         // To this thread: libtest's main thread does not block what is sent to the process.

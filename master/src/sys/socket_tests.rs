@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 
 use super::*;
 use crate::sys::descriptor::{is_close_on_exec, is_nonblocking};
+use crate::sys::own_process::alone;
 use crate::sys::{credentials, process};
 
 const OPTIONS: ListenOptions =
@@ -131,6 +132,7 @@ fn both_ends_know_each_other() {
 
 #[test]
 fn a_dead_socket_refuses() {
+    alone!();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
     drop(listen_unix(&path, 0o600, OPTIONS).unwrap());
@@ -151,6 +153,7 @@ fn a_full_backlog_does_not_hold_us_up() {
 
 #[test]
 fn sending_never_waits() {
+    alone!();
     let (near, far) = UnixStream::pair().unwrap();
     let much = vec![0; 1 << 20];
     while send_without_waiting(&near, &much).is_ok() {}

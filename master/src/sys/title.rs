@@ -130,7 +130,7 @@ unsafe fn move_environment() {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::own_process;
+    use crate::sys::own_process::alone;
 
     #[track_caller]
     fn check(stat_tail: &str, expect: Option<(usize, usize)>) {
@@ -160,11 +160,7 @@ mod tests {
 
     #[test]
     fn the_title_is_shown_and_the_environment_lives_on() {
-        if !own_process::is_alone() {
-            return own_process::run_alone(
-                "sys::title::tests::the_title_is_shown_and_the_environment_lives_on",
-            );
-        }
+        alone!();
         let before: Vec<_> = std::env::vars_os().collect();
         let mut title = Title::take().unwrap();
         for text in ["einhorn: web", "", "einhorn: a much longer name ä than before", "e"] {
@@ -180,14 +176,12 @@ mod tests {
         assert_eq!(shown(), b"cut");
         let after: Vec<_> = std::env::vars_os().collect();
         assert_eq!(before, after);
-        assert!(own_process::is_alone());
+        assert!(crate::sys::own_process::is_alone());
     }
 
     #[test]
     fn the_short_name_is_cut() {
-        if !own_process::is_alone() {
-            return own_process::run_alone("sys::title::tests::the_short_name_is_cut");
-        }
+        alone!();
         set_short_name(b"einhorn: a-long-name").unwrap();
         let shown = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
         assert_eq!(shown, "einhorn: a-long\n");
