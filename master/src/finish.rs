@@ -8,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::log::shown;
-use crate::start::{Listener, Opened, pidfile_names};
+use crate::options::Files;
+use crate::start::{Listener, pidfile_names};
 use crate::sys::files::{self, Identity};
 use crate::sys::process::own_pid;
 use crate::sys::reason;
@@ -19,8 +20,8 @@ use crate::sys::reason;
 pub struct Leftovers {
     /// The pid file; it is ours while it names us.
     pub pidfile: PathBuf,
-    /// The command socket.
-    pub command_socket: (PathBuf, Identity),
+    /// The command socket, where it is known which file that is.
+    pub command_socket: Option<(PathBuf, Identity)>,
     /// Files of unix sockets that this master, or the one that it took over from, has bound.
     pub unix_listeners: Vec<(PathBuf, Identity)>,
 }
@@ -36,18 +37,18 @@ pub struct NotRemoved {
 }
 
 impl Leftovers {
-    /// Those of a first start.
-    pub fn of(opened: &Opened) -> Self {
+    /// Those of a master with these files and sockets.
+    pub fn of(own: &Files, command_socket: Option<Identity>, listeners: &[Listener]) -> Self {
         Self {
-            pidfile: opened.files.pidfile.clone(),
-            command_socket: (opened.files.command_socket.clone(), opened.socket_identity),
-            unix_listeners: opened.listeners.iter().filter_map(Listener::file).collect(),
+            pidfile: own.pidfile.clone(),
+            command_socket: command_socket.map(|identity| (own.command_socket.clone(), identity)),
+            unix_listeners: listeners.iter().filter_map(Listener::file).collect(),
         }
     }
 
     /// Removes what is still ours; goes on after a failure and returns them all.
     pub fn remove(&self) -> Vec<NotRemoved> {
-        let sockets = [&self.command_socket].into_iter().chain(&self.unix_listeners);
+        let sockets = self.command_socket.iter().chain(&self.unix_listeners);
         let sockets = sockets.map(|(path, identity)| {
             (path, files::unlink_if_same(path, *identity).map(|_was_ours| ()))
         });

@@ -15,8 +15,15 @@ pub mod pool;
 
 pub mod state;
 
+pub mod commands;
+pub mod finish;
 pub mod spawn;
-
 pub mod start;
 
-pub mod finish;
+pub mod instance;
+
+pub mod handover;
+
+pub mod event_loop;
+
+pub mod run;

@@ -78,21 +78,7 @@ impl Pool {
         let version = self.version;
         let newcomer = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.rollback.is_none());
         self.last_spinup = Some(now);
-        self.insert(Worker {
-            id,
-            pid: None,
-            version,
-            index,
-            acked: false,
-            newcomer,
-            signaled: std::collections::BTreeSet::new(),
-            last_signaled_at: None,
-            failed: false,
-            spinup_time: now,
-            pinged_at: None,
-            pinged_request_id: None,
-            deadline: None,
-        });
+        self.insert(Worker { version, index, newcomer, ..Worker::new(id, now) });
         self.actions.push_back(Action::Spawn { id, index, version });
     }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::moment::Moment;
 use crate::psych::Value;
 use crate::signal::Signal;
+use crate::sys::children::ExitStatus;
 
 /// A process id as the kernel counts.
 pub type Pid = i32;
@@ -36,6 +37,17 @@ impl fmt::Display for Exit {
             Self::Status(status) => write!(f, "status {status}"),
             Self::Signal(signal) => write!(f, "killed by {signal}"),
             Self::Unknown => f.write_str("status unknown"),
+        }
+    }
+}
+
+impl From<ExitStatus> for Exit {
+    fn from(status: ExitStatus) -> Self {
+        match status {
+            ExitStatus::Exited(status) => Self::Status(status),
+            ExitStatus::Signaled { signal, .. } => {
+                Signal::from_number(signal).map_or(Self::Unknown, Self::Signal)
+            }
         }
     }
 }
@@ -72,6 +84,25 @@ pub struct Worker {
 }
 
 impl Worker {
+    /// A worker that is to be started at `now`.
+    pub fn new(id: SpawnId, now: Moment) -> Self {
+        Self {
+            id,
+            pid: None,
+            version: 0,
+            index: 0,
+            acked: false,
+            newcomer: false,
+            signaled: BTreeSet::new(),
+            last_signaled_at: None,
+            failed: false,
+            spinup_time: now,
+            pinged_at: None,
+            pinged_request_id: None,
+            deadline: None,
+        }
+    }
+
     /// Somebody asked it to stop.
     pub fn is_stopping(&self) -> bool {
         !self.signaled.is_empty()

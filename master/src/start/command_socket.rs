@@ -12,7 +12,7 @@ use crate::sys::socket::{self, ListenOptions};
 const MODE: u32 = 0o600;
 
 /// Opens the command socket, listening; the caller holds the lock.
-pub(super) fn open(path: &Path) -> Result<(OwnedFd, Identity), StartError> {
+pub fn open(path: &Path) -> Result<(OwnedFd, Identity), StartError> {
     let failed = |source| StartError::Socket { path: path.to_owned(), source };
     match files::look(path).map_err(failed)? {
         None => {}

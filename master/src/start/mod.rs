@@ -17,6 +17,7 @@ mod undo;
 
 use std::os::fd::OwnedFd;
 
+pub use command_socket::open as open_command_socket;
 pub use error::StartError;
 pub use files::{FilesError, WantedFiles};
 pub use listener::Listener;

@@ -89,7 +89,7 @@ fn everything_is_opened_in_order_and_removed_at_the_end() {
     assert_eq!(families[1], "AF_INET6");
     assert_eq!(families[3], "AF_UNIX");
     assert_eq!(opened.pidfile_named, None);
-    assert!(Leftovers::of(&opened).remove().is_empty());
+    assert!(leftovers(&opened).remove().is_empty());
     assert_eq!(place.names(), ["e.lock"]);
 }
 
@@ -237,7 +237,7 @@ fn symlinks_are_never_followed() {
     let opened = place.open(&[]).unwrap();
     assert!(place.path("e.pid").symlink_metadata().unwrap().is_file());
     assert_eq!(std::fs::read(&target).unwrap(), b"precious");
-    assert!(Leftovers::of(&opened).remove().is_empty());
+    assert!(leftovers(&opened).remove().is_empty());
     assert_eq!(std::fs::read(&target).unwrap(), b"precious");
 }
 
@@ -347,13 +347,13 @@ fn at_the_end_only_what_is_still_ours_goes() {
     let _others =
         [UnixListener::bind(&path).unwrap(), UnixListener::bind(place.path("e.sock")).unwrap()];
     std::fs::write(place.path("e.pid"), format!("{}\n", parent_pid())).unwrap();
-    assert!(Leftovers::of(&opened).remove().is_empty());
+    assert!(leftovers(&opened).remove().is_empty());
     assert_eq!(place.names(), ["e.lock", "e.pid", "e.sock", "web"]);
     // Gone altogether is as good.
     for name in ["web", "e.sock", "e.pid"] {
         std::fs::remove_file(place.path(name)).unwrap();
     }
-    assert!(Leftovers::of(&opened).remove().is_empty());
+    assert!(leftovers(&opened).remove().is_empty());
 }
 
 #[test]
@@ -397,7 +397,7 @@ fn a_worker_of_another_master_gives_way_to_its_files() {
     let inner = place.open(&["127.0.0.1:0"]).unwrap();
     assert_eq!(inner.files, place.wanted.fallback.clone().unwrap());
     assert_eq!(pidfile_names(&place.path("e.pid")), Some(parent_pid()));
-    assert!(Leftovers::of(&inner).remove().is_empty());
+    assert!(leftovers(&inner).remove().is_empty());
     drop((inner, outer));
     // Where nothing is in the way it has the usual names.
     std::fs::remove_file(place.path("e.pid")).unwrap();
@@ -409,4 +409,8 @@ fn a_worker_of_another_master_gives_way_to_its_files() {
     let address = taken.local_addr().unwrap().to_string();
     assert!(matches!(place.open(&[&address]), Err(StartError::Bind { .. })));
     assert!(!place.path("own.sock").exists());
+}
+
+fn leftovers(opened: &Opened) -> Leftovers {
+    Leftovers::of(&opened.files, Some(opened.socket_identity), &opened.listeners)
 }

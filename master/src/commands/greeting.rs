@@ -1,0 +1,34 @@
+//! `ehlo` and `help`.
+
+use einhorn_protocol::{PROTOCOL_EDITION, key};
+
+use super::{Context, Outcome, TABLE};
+use crate::control::{Reply, Request};
+use crate::psych::Value;
+
+/// What this master can do beyond the protocol of 2012, for programs that ask.
+const CAPABILITIES: [&str; 5] = ["json", "error", "status", "abort", "set_workers"];
+
+pub(super) fn ehlo(context: &Context<'_>, request: &Request) -> Outcome {
+    let user = request.user.as_deref().unwrap_or("stranger");
+    let message = format!(
+        "Welcome, {user}! This is einhorn {}, pid {}, running {}.",
+        env!("CARGO_PKG_VERSION"),
+        context.pid,
+        context.title
+    );
+    let capabilities = CAPABILITIES.iter().map(|name| Value::String((*name).to_string())).collect();
+    Outcome::reply(
+        Reply::done(message)
+            .with(key::PROTOCOL, Value::Integer(PROTOCOL_EDITION.into()))
+            .with(key::CAPABILITIES, Value::Sequence(capabilities)),
+    )
+}
+
+pub(super) fn help(_: &Context<'_>, _: &Request) -> Outcome {
+    let usage = |row: &super::Command| format!("{} {}", row.name, row.arguments);
+    let width = TABLE.iter().map(|row| usage(row).chars().count()).max().unwrap_or(0);
+    let lines: Vec<String> =
+        TABLE.iter().map(|row| format!("{:width$}  {}", usage(row), row.summary)).collect();
+    Outcome::done(lines.join("\n"))
+}

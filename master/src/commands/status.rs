@@ -1,0 +1,222 @@
+//! `status`: the workers as a table for people, or as JSON.
+
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::{Context, ListenerFacts, Outcome};
+use crate::control::Request;
+use crate::pool::{UpgradeMode, Worker};
+use crate::psych::Value;
+
+pub(super) fn status(context: &Context<'_>, request: &Request) -> Outcome {
+    match request.args.first().map(String::as_str) {
+        None => Outcome::done(table(context)),
+        Some("json") => Outcome::done(as_json(context).to_string()),
+        Some(other) => {
+            Outcome::bad_arguments(format!("status takes json or nothing, not {other:?}"))
+        }
+    }
+}
+
+/// Where a worker is in its life, in a word.
+fn stage(context: &Context<'_>, worker: &Worker) -> &'static str {
+    match (worker.is_stopping(), worker.acked, worker.version == context.pool.version()) {
+        (true, _, _) if worker.failed => "failed",
+        (true, _, _) => "stopping",
+        (false, true, true) => "up",
+        (false, true, false) => "up, old",
+        (false, false, _) => "starting",
+    }
+}
+
+fn as_json(context: &Context<'_>) -> Json {
+    let pool = context.pool;
+    let workers: Vec<Json> = pool.workers().map(|worker| worker_as_json(context, worker)).collect();
+    let upgrade = pool.upgrade().map(|upgrade| {
+        json!({
+            "mode": mode(upgrade.mode),
+            "rolling_back": upgrade.rollback.is_some(),
+            "seconds": context.now.since(upgrade.begun).as_secs_f64(),
+            "acked": pool.census().acked(),
+            "old": pool.census().old(),
+        })
+    });
+    let listeners: Vec<Json> = context
+        .listeners
+        .iter()
+        .map(|listener| {
+            json!({
+                "name": listener.name,
+                "address": listener.address,
+                "port": listener.port,
+                "fd": listener.descriptor,
+            })
+        })
+        .collect();
+    json!({
+        "pid": context.pid,
+        "program": context.title,
+        "einhorn": env!("CARGO_PKG_VERSION"),
+        "target": pool.settings().number,
+        "version": pool.version(),
+        "generation": context.generation,
+        "verbosity": context.verbosity,
+        "stopping": pool.is_stopping(),
+        "checking": pool.pending_reload().is_some(),
+        "upgrade": upgrade,
+        "listeners": listeners,
+        "workers": workers,
+    })
+}
+
+fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
+    let signals: Vec<&str> = worker.signaled.iter().map(|signal| signal.name()).collect();
+    json!({
+        "pid": worker.pid,
+        "index": worker.index,
+        "version": worker.version,
+        "stage": stage(context, worker),
+        "acked": worker.acked,
+        "uptime_seconds": context.now.since(worker.spinup_time).as_secs_f64(),
+        "signaled": signals,
+        "last_ping_seconds": worker.pinged_at.map(|at| context.now.since(at).as_secs_f64()),
+        "ping_request_id": worker.pinged_request_id.as_ref().map(scalar),
+    })
+}
+
+fn mode(mode: UpgradeMode) -> &'static str {
+    match mode {
+        UpgradeMode::Smooth => "smooth",
+        UpgradeMode::Fleet => "fleet",
+    }
+}
+
+fn table(context: &Context<'_>) -> String {
+    let pool = context.pool;
+    let census = pool.census();
+    let mut lines = vec![
+        format!("einhorn {}, pid {}: {}", env!("CARGO_PKG_VERSION"), context.pid, context.title),
+        format!(
+            "{} of {} up, {} starting, {} stopping; version {}",
+            census.acked(),
+            pool.settings().number,
+            census.unacked(),
+            census.stopping(),
+            pool.version()
+        ),
+    ];
+    lines.extend(progress(context));
+    lines.extend(context.listeners.iter().enumerate().map(listener_line));
+    lines.push(String::new());
+    let header = ["PID", "INDEX", "VERSION", "STAGE", "UPTIME", "SIGNALS", "LAST PING"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    rows.extend(pool.workers().map(|worker| cells(context, worker)));
+    lines.extend(aligned(&rows));
+    lines.join("\n")
+}
+
+fn progress(context: &Context<'_>) -> Option<String> {
+    let pool = context.pool;
+    if pool.is_stopping() {
+        return Some("shutting down".to_string());
+    }
+    if let Some(upgrade) = pool.upgrade() {
+        let what = if upgrade.rollback.is_some() { "going back to" } else { "upgrading to" };
+        return Some(format!(
+            "{what} version {} ({}) since {}: {}/{} acknowledged, {} old serving",
+            pool.version(),
+            mode(upgrade.mode),
+            span(context.now.since(upgrade.begun)),
+            pool.census().acked(),
+            pool.settings().number,
+            pool.census().old()
+        ));
+    }
+    pool.pending_reload().map(|_| "checking that the new code can start".to_string())
+}
+
+fn listener_line((index, listener): (usize, &ListenerFacts)) -> String {
+    let name = listener.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
+    format!("socket {index}{name}: {}, descriptor {}", listener.address, listener.descriptor)
+}
+
+fn cells(context: &Context<'_>, worker: &Worker) -> Vec<String> {
+    let signals: Vec<&str> = worker.signaled.iter().map(|signal| signal.name()).collect();
+    let ping = worker.pinged_at.map(|at| {
+        let id = worker.pinged_request_id.as_ref().map(|id| format!(" ({})", scalar(id)));
+        format!("{} ago{}", span(context.now.since(at)), id.unwrap_or_default())
+    });
+    vec![
+        worker.pid.map_or_else(|| "-".to_string(), |pid| pid.to_string()),
+        worker.index.to_string(),
+        worker.version.to_string(),
+        stage(context, worker).to_string(),
+        span(context.now.since(worker.spinup_time)),
+        if signals.is_empty() { "-".to_string() } else { signals.join(" ") },
+        ping.unwrap_or_else(|| "-".to_string()),
+    ]
+}
+
+/// Columns as wide as their widest cell.
+fn aligned(rows: &[Vec<String>]) -> Vec<String> {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max()
+    };
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    rows.iter()
+        .map(|row| {
+            let cells: Vec<String> =
+                row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}")).collect();
+            cells.join("  ").trim_end().to_string()
+        })
+        .collect()
+}
+
+/// `3s`, `4m05s`, `2h03m`, `5d02h`.
+fn span(span: Duration) -> String {
+    let seconds = span.as_secs();
+    match (seconds / 86_400, seconds / 3600, seconds / 60) {
+        (0, 0, 0) => format!("{seconds}s"),
+        (0, 0, minutes) => format!("{minutes}m{:02}s", seconds % 60),
+        (0, hours, minutes) => format!("{hours}h{:02}m", minutes % 60),
+        (days, hours, _) => format!("{days}d{:02}h", hours % 24),
+    }
+}
+
+/// A worker's own request id on one line.
+fn scalar(value: &Value) -> String {
+    let text = match value {
+        Value::Null => "nothing".to_string(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Integer(number) => number.to_string(),
+        Value::Float(number) => number.to_string(),
+        Value::BigInteger(text) | Value::String(text) | Value::Symbol(text) => text.clone(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+        Value::Time(_) | Value::Sequence(_) | Value::Mapping(_) | Value::Set(_) => {
+            "not a scalar".to_string()
+        }
+    };
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_are_short() {
+        for (seconds, expect) in
+            [(0, "0s"), (59, "59s"), (65, "1m05s"), (7380, "2h03m"), (439_200, "5d02h")]
+        {
+            assert_eq!(span(Duration::from_secs(seconds)), expect);
+        }
+    }
+
+    #[test]
+    fn columns_are_aligned() {
+        let rows = [vec!["PID".into(), "X".into()], vec!["1".into(), "yes".into()]];
+        assert_eq!(aligned(&rows), ["PID  X", "1    yes"]);
+    }
+}

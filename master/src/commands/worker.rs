@@ -1,0 +1,37 @@
+//! `worker:ack` and `worker:ping`, which workers send and nobody answers.
+
+use log::Level;
+
+use super::{Context, Effect, Outcome};
+use crate::control::Request;
+use crate::pool::{Event, Worker};
+
+pub(super) fn ack(context: &Context<'_>, request: &Request) -> Outcome {
+    match sender(context, request) {
+        Ok(worker) => silence(Effect::Pool(Event::Acknowledged { id: worker.id })),
+        Err(reason) => ignored("acknowledgement", &reason),
+    }
+}
+
+pub(super) fn ping(context: &Context<'_>, request: &Request) -> Outcome {
+    match sender(context, request) {
+        Ok(worker) => {
+            let request_id = request.request_id.clone();
+            silence(Effect::Pool(Event::Pinged { id: worker.id, request_id }))
+        }
+        Err(reason) => ignored("ping", &reason),
+    }
+}
+
+fn sender<'a>(context: &Context<'a>, request: &Request) -> Result<&'a Worker, String> {
+    let pid = request.worker_pid()?;
+    context.pool.find(pid).ok_or_else(|| format!("{pid} is no worker of this master"))
+}
+
+fn silence(effect: Effect) -> Outcome {
+    Outcome { close: true, effects: vec![effect], ..Outcome::default() }
+}
+
+fn ignored(what: &str, reason: &str) -> Outcome {
+    silence(Effect::Log(Level::Warn, format!("{what} ignored: {reason}")))
+}

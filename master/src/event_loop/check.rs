@@ -1,0 +1,97 @@
+//! The check before a reload, seen from the event loop, and what follows it.
+
+use mio::Interest;
+use mio::unix::SourceFd;
+
+use super::{CHECK, Master};
+use crate::control::Reply;
+use crate::handover::{self, Check, Kind, Verdict};
+use crate::pool::{Event, PendingReload};
+use crate::spawn::program;
+use crate::sys::children::ExitStatus;
+use crate::sys::clock;
+
+impl Master {
+    pub(super) fn begin_check(&mut self) {
+        let started =
+            self.check_program().and_then(|()| Check::begin(&self.instance, clock::now()));
+        match started {
+            Ok(check) => {
+                self.watch(&check);
+                self.check = Some(check);
+            }
+            Err(reason) => self.tell_pool(Event::ReloadFailed { reason }),
+        }
+    }
+
+    /// An upgrade to a program that cannot be run ends before anything is touched.
+    fn check_program(&self) -> Result<(), String> {
+        if !self.pool.pending_reload().is_some_and(PendingReload::is_for_upgrade) {
+            return Ok(());
+        }
+        let environment = self.instance.reload_environment();
+        program::resolve_command(&self.instance.cmd, environment.get("PATH"))
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    fn watch(&self, check: &Check) {
+        let descriptor = check.output_fd();
+        let registry = self.poll.registry();
+        if let Err(error) = registry.register(&mut SourceFd(&descriptor), CHECK, Interest::READABLE)
+        {
+            // Its end is noticed anyway; only a flood of output would make it overdue.
+            ::log::warn!("cannot follow the output of the upgrade check: {error}");
+        }
+    }
+
+    pub(super) fn read_check(&mut self) {
+        if let Some(check) = &mut self.check {
+            check.read_output();
+        }
+    }
+
+    pub(super) fn cancel_check(&mut self) {
+        if let Some(check) = self.check.take() {
+            check.kill();
+        }
+    }
+
+    pub(super) fn give_check_up(&mut self) {
+        if let Some(check) = self.check.take() {
+            let reason = check.overdue();
+            check.kill();
+            self.tell_pool(Event::ReloadFailed { reason });
+        }
+    }
+
+    pub(super) fn note_check_ended(&mut self, status: ExitStatus) {
+        let Some(mut check) = self.check.take() else { return };
+        match check.note_ended(status) {
+            Verdict::AskedAgain => {
+                self.watch(&check);
+                self.check = Some(check);
+            }
+            Verdict::Failed(reason) => self.tell_pool(Event::ReloadFailed { reason }),
+            Verdict::Passed(kind) => self.reexec_next = Some(kind),
+        }
+    }
+
+    /// Becomes the next image. Comes back only if that fails.
+    pub(super) fn reexec(&mut self, next: Kind) {
+        self.reap();
+        if self.pool.pending_reload().is_none() {
+            return;
+        }
+        self.answer_reloads(&Reply::done("Reloading: the new master can start"));
+        ::log::info!("reloading, generation {}", self.instance.generation + 1);
+        crate::log::flush();
+        let snapshot = self.capture(true);
+        let reason = handover::reexec(&self.instance, &snapshot, next, &self.client_descriptors());
+        self.tell_pool(Event::ReloadFailed { reason });
+    }
+
+    fn client_descriptors(&self) -> Vec<std::os::fd::BorrowedFd<'_>> {
+        self.clients.iter().map(super::client::Client::descriptor).collect()
+    }
+}

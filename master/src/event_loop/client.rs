@@ -1,0 +1,128 @@
+//! One client of the command socket: its descriptor and its buffers.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
+
+use crate::control::{Connection, Overrun, Reply, ReturnAddress, Topic};
+use crate::pool::RequestNumber;
+use crate::sys::process::own_pid;
+use crate::sys::socket::Peer;
+
+/// Read at once; more waits for its turn, so that nobody is served alone.
+const READ_BYTES: usize = 64 * 1024;
+
+/// A connection and what is known of the other end.
+pub(super) struct Client {
+    pub(super) stream: UnixStream,
+    pub(super) connection: Connection,
+    pub(super) peer: Peer,
+    /// The upgrade request that it follows, if it follows one.
+    pub(super) request: RequestNumber,
+    /// It is to be told how a reload went, at these addresses.
+    pub(super) reloads: Vec<ReturnAddress>,
+    readable: bool,
+    writable: bool,
+    ended: bool,
+}
+
+/// What is left to do for a client after its turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// It waits for an event.
+    Idle,
+    /// It has more to be read or carried out.
+    Again,
+    /// It is to be closed.
+    Close,
+}
+
+impl Client {
+    pub(super) fn new(stream: OwnedFd, connection: Connection, peer: Peer) -> Self {
+        Self {
+            stream: stream.into(),
+            connection,
+            peer,
+            request: 0,
+            reloads: Vec::new(),
+            // Edge-triggered readiness is only told of changes: assume it at first.
+            readable: true,
+            writable: true,
+            ended: false,
+        }
+    }
+
+    pub(super) fn descriptor(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+
+    /// The master opened it itself, for a worker (`-g`).
+    pub(super) fn is_given(&self) -> bool {
+        self.peer.pid == own_pid()
+    }
+
+    pub(super) fn note_readiness(&mut self, readable: bool, writable: bool) {
+        self.readable |= readable;
+        self.writable |= writable;
+    }
+
+    /// Reads once, if there is something and room for it.
+    pub(super) fn fill(&mut self) -> io::Result<()> {
+        if !self.readable || self.ended || !self.connection.wants_input() {
+            return Ok(());
+        }
+        let mut buffer = [0; READ_BYTES];
+        match self.stream.read(&mut buffer) {
+            Ok(0) => self.ended = true,
+            Ok(length) => self.connection.receive(buffer.get(..length).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+
+    /// Writes what can be written without waiting.
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        while self.writable && !self.connection.pending().is_empty() {
+            match self.stream.write(self.connection.pending()) {
+                Ok(length) => self.connection.advance(length),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn reply(&mut self, reply: &Reply, address: &ReturnAddress) -> Result<(), Overrun> {
+        self.connection.queue(&reply.encode(address))
+    }
+
+    /// Whether it still waits for an answer that comes later.
+    fn is_following(&self) -> bool {
+        !self.connection.subscriptions().is_empty() || !self.reloads.is_empty()
+    }
+
+    /// What to do with it now that its turn is over.
+    pub(super) fn turn(&mut self) -> Turn {
+        let has_request = self.connection.has_request();
+        if self.connection.is_finished() {
+            return Turn::Close;
+        }
+        if self.ended && !has_request && !self.is_following() {
+            self.connection.close_after_flush();
+            return if self.connection.is_finished() { Turn::Close } else { Turn::Idle };
+        }
+        let can_read = self.readable && !self.ended && self.connection.wants_input();
+        if has_request || can_read { Turn::Again } else { Turn::Idle }
+    }
+
+    /// Ends what it follows of upgrades up to the one given, and tells it so.
+    pub(super) fn end_subscription(&mut self, reply: &Reply) -> Result<(), Overrun> {
+        match self.connection.unsubscribe(Topic::Upgrade) {
+            Some(address) => self.reply(reply, &address),
+            None => Ok(()),
+        }
+    }
+}

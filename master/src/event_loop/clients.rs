@@ -1,0 +1,266 @@
+//! All clients of the command socket: who is let in, whose turn it is, who is cut off.
+//!
+//! Invariant: no client can block, starve, grow or kill the master. Each turn is one read and
+//! a bounded number of requests; buffers are bounded one by one and together.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use einhorn_protocol::{error_code, limit};
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+
+use super::client::{Client, Turn};
+use crate::control::{Budget, Connection, Dialect, Reply, ReturnAddress, heaviest};
+use crate::sys::credentials;
+use crate::sys::process::own_pid;
+use crate::sys::socket::{self, Peer};
+
+/// Tokens below are the event loop's own.
+const FIRST_TOKEN: usize = 16;
+
+/// The clients, and the order in which they are served.
+pub(super) struct Clients {
+    registry: Registry,
+    by_token: HashMap<Token, Client>,
+    per_uid: HashMap<u32, usize>,
+    ready: VecDeque<Token>,
+    queued: BTreeSet<Token>,
+    followers: BTreeSet<Token>,
+    budget: Budget,
+    next_token: usize,
+    /// Given up to accept and turn away one client when descriptors have run out.
+    spare: Option<File>,
+    turned_away: u64,
+    someone_waits: bool,
+}
+
+/// A descriptor to be given up.
+fn spare() -> Option<File> {
+    File::open("/dev/null").ok()
+}
+
+impl Clients {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self {
+            registry,
+            by_token: HashMap::new(),
+            per_uid: HashMap::new(),
+            ready: VecDeque::new(),
+            queued: BTreeSet::new(),
+            followers: BTreeSet::new(),
+            budget: Budget::default(),
+            next_token: FIRST_TOKEN,
+            spare: spare(),
+            turned_away: 0,
+            someone_waits: false,
+        }
+    }
+
+    /// Takes in everyone who waits at the command socket.
+    pub(super) fn accept_all(&mut self, listener: &OwnedFd) {
+        loop {
+            match socket::accept(listener) {
+                Ok(Some(stream)) => self.welcome(stream),
+                Ok(None) => return,
+                Err(error) => {
+                    self.turn_away(listener, &error);
+                    if self.spare.is_none() {
+                        // Tried again when a client has left, since no new event will come.
+                        self.someone_waits = true;
+                        return;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether to accept again although no event says so.
+    pub(super) fn take_someone_waits(&mut self) -> bool {
+        self.spare.is_some() && std::mem::take(&mut self.someone_waits)
+    }
+
+    /// Out of descriptors: whoever waits is told by a closed connection, not by silence.
+    fn turn_away(&mut self, listener: &OwnedFd, error: &io::Error) {
+        self.turned_away += 1;
+        if self.turned_away.is_power_of_two() {
+            ::log::error!(
+                "cannot take a client: {error}; turned away {} so far (raise the limit of open files)",
+                self.turned_away
+            );
+        }
+        drop(self.spare.take());
+        drop(socket::accept(listener));
+        self.spare = spare();
+    }
+
+    fn welcome(&mut self, stream: OwnedFd) {
+        let peer = match socket::peer(&stream) {
+            Ok(peer) => peer,
+            Err(error) => {
+                ::log::warn!("cannot tell who a client is, so it is not served: {error}");
+                return;
+            }
+        };
+        let refusal = self.refusal(peer);
+        let Some(token) = self.insert(stream, Connection::new(peer.uid), peer) else { return };
+        if let Some(reply) = refusal
+            && let Some(client) = self.by_token.get_mut(&token)
+        {
+            ::log::warn!("client (pid {}, uid {}) refused: {}", peer.pid, peer.uid, reply.message);
+            let _ = client.reply(&reply, &ReturnAddress::anonymous(Dialect::Json));
+            client.connection.close_after_flush();
+        }
+    }
+
+    fn refusal(&self, peer: Peer) -> Option<Reply> {
+        let own = credentials::own_uid();
+        if peer.uid != own && peer.uid != 0 {
+            let message =
+                format!("uid {} may not speak to this master, only {own} and 0", peer.uid);
+            return Some(Reply::failed(error_code::NOT_PERMITTED, message));
+        }
+        let of_uid = self.per_uid.get(&peer.uid).copied().unwrap_or(0);
+        // Those that `-g` gives are the master's own doing, one a worker.
+        let is_own = peer.pid == own_pid();
+        if !is_own
+            && (self.by_token.len() >= limit::CLIENTS_MAX || of_uid >= limit::CLIENTS_PER_UID_MAX)
+        {
+            let message = format!("too many clients: {} of uid {}", of_uid, peer.uid);
+            return Some(Reply::failed(error_code::OVERLOADED, message));
+        }
+        None
+    }
+
+    /// Adds a client, new or handed over.
+    pub(super) fn insert(
+        &mut self,
+        stream: OwnedFd,
+        connection: Connection,
+        peer: Peer,
+    ) -> Option<Token> {
+        let token = Token(self.next_token);
+        let interest = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) =
+            self.registry.register(&mut SourceFd(&stream.as_raw_fd()), token, interest)
+        {
+            ::log::error!("cannot serve a client (pid {}): {error}", peer.pid);
+            return None;
+        }
+        self.next_token += 1;
+        *self.per_uid.entry(peer.uid).or_default() += 1;
+        let mut client = Client::new(stream, connection, peer);
+        self.budget.settle(&mut client.connection);
+        self.by_token.insert(token, client);
+        self.enqueue(token);
+        Some(token)
+    }
+
+    pub(super) fn note_readiness(&mut self, token: Token, readable: bool, writable: bool) {
+        if let Some(client) = self.by_token.get_mut(&token) {
+            client.note_readiness(readable, writable);
+            self.enqueue(token);
+        }
+    }
+
+    fn enqueue(&mut self, token: Token) {
+        if self.queued.insert(token) {
+            self.ready.push_back(token);
+        }
+    }
+
+    /// Whether somebody waits for a turn.
+    pub(super) fn is_someone_ready(&self) -> bool {
+        !self.ready.is_empty()
+    }
+
+    /// How many turns make a round: everyone who is ready now has one.
+    pub(super) fn round(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(super) fn next_ready(&mut self) -> Option<Token> {
+        let token = self.ready.pop_front()?;
+        self.queued.remove(&token);
+        Some(token)
+    }
+
+    pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Client> {
+        self.by_token.get_mut(&token)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
+        self.by_token.values()
+    }
+
+    /// Ends a client's turn: writes, counts its memory, and keeps or closes it.
+    pub(super) fn end_turn(&mut self, token: Token) {
+        let Some(client) = self.by_token.get_mut(&token) else { return };
+        if let Err(error) = client.flush() {
+            ::log::debug!("client (pid {}) is gone: {error}", client.peer.pid);
+            self.close(token);
+            return;
+        }
+        self.budget.settle(&mut client.connection);
+        match client.turn() {
+            Turn::Idle => {}
+            Turn::Again => self.enqueue(token),
+            Turn::Close => self.close(token),
+        }
+        while self.budget.is_exceeded() {
+            let clients = self.by_token.iter().map(|(token, client)| (*token, &client.connection));
+            let Some(token) = heaviest(clients) else { return };
+            self.cut_off(token, "all clients together have too much unread");
+        }
+    }
+
+    pub(super) fn cut_off(&mut self, token: Token, why: &str) {
+        if let Some(client) = self.by_token.get(&token) {
+            ::log::warn!("client (pid {}) is cut off: {why}", client.peer.pid);
+        }
+        self.close(token);
+    }
+
+    pub(super) fn close(&mut self, token: Token) {
+        let Some(client) = self.by_token.remove(&token) else { return };
+        self.budget.release(&client.connection);
+        self.followers.remove(&token);
+        if let Some(count) = self.per_uid.get_mut(&client.peer.uid) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_uid.remove(&client.peer.uid);
+            }
+        }
+        // Closing the descriptor takes it out of the poll as well.
+        drop(client);
+        if self.spare.is_none() {
+            self.spare = spare();
+        }
+    }
+
+    /// From now on the client hears of upgrades.
+    pub(super) fn follow(&mut self, token: Token) {
+        self.followers.insert(token);
+    }
+
+    /// Runs `tell` for everyone who follows an upgrade, and drops whom it cannot be told.
+    pub(super) fn for_each_follower(
+        &mut self,
+        mut tell: impl FnMut(&mut Client) -> Result<(), crate::control::Overrun>,
+    ) {
+        let followers: Vec<Token> = self.followers.iter().copied().collect();
+        for token in followers {
+            let Some(client) = self.by_token.get_mut(&token) else { continue };
+            let told = tell(client);
+            if client.connection.subscriptions().is_empty() && client.reloads.is_empty() {
+                self.followers.remove(&token);
+            }
+            match told {
+                Ok(()) => self.end_turn(token),
+                Err(error) => self.cut_off(token, &error.to_string()),
+            }
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Clients and state between images: what is handed on, and what was handed over.
+
+use std::os::fd::AsRawFd;
+
+use super::Master;
+use crate::control::Topic;
+use crate::handover::{self, AdoptedClient, ClientRecord};
+use crate::state::Snapshot;
+
+impl Master {
+    /// Everything as it is now; for a reload, as the next image is to see it.
+    pub(super) fn capture(&self, for_reload: bool) -> Snapshot {
+        let clients = self.clients.iter().map(|client| ClientRecord {
+            descriptor: client.stream.as_raw_fd(),
+            connection: &client.connection,
+            request: client.request,
+        });
+        let generation = self.instance.generation + u64::from(for_reload);
+        let pool = self.pool.to_restored();
+        handover::capture(&self.instance, &pool, clients, generation, crate::log::verbosity())
+    }
+
+    /// Takes in the clients of the former image.
+    pub fn take_over_clients(&mut self, clients: Vec<AdoptedClient>) {
+        for AdoptedClient { stream, connection, peer, request } in clients {
+            let follows = connection.subscription(Topic::Upgrade).is_some();
+            let Some(token) = self.clients.insert(stream, connection, peer) else { continue };
+            if let Some(client) = self.clients.get_mut(token) {
+                client.request = request;
+            }
+            if follows {
+                self.clients.follow(token);
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Where policy, speech and effects meet: one thread that waits for events.
+//!
+//! Invariants: no wake-up without an event or a deadline that somebody set; no wait for
+//! anything but the poll.
+
+mod check;
+mod client;
+mod clients;
+mod facts;
+mod handed_over;
+mod outer_master;
+mod perform;
+mod serve;
+mod signals;
+
+use std::io;
+use std::os::fd::AsRawFd;
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+
+use self::clients::Clients;
+use self::outer_master::OuterMaster;
+use crate::commands::ListenerFacts;
+use crate::handover::{Check, Kind};
+use crate::instance::Instance;
+use crate::pool::{Event, Pool};
+use crate::spawn::WorkerPlan;
+use crate::sys::clock;
+use crate::sys::signals::SignalSource;
+
+const SIGNALS: Token = Token(0);
+const COMMAND_SOCKET: Token = Token(1);
+const LOG: Token = Token(2);
+const CHECK: Token = Token(3);
+
+/// A master that has done its work.
+pub struct Ended {
+    /// Its exit status.
+    pub status: u8,
+    /// What it leaves behind.
+    pub instance: Instance,
+}
+
+/// A running master.
+pub struct Master {
+    poll: Poll,
+    signals: SignalSource,
+    instance: Instance,
+    pool: Pool,
+    clients: Clients,
+    plan: WorkerPlan,
+    check: Option<Check>,
+    reexec_next: Option<Kind>,
+    outer_master: Option<OuterMaster>,
+    title: String,
+    listener_facts: Vec<ListenerFacts>,
+    log_is_registered: bool,
+    exit: Option<u8>,
+}
+
+impl Master {
+    /// A master with everything that it needs, which does nothing yet.
+    ///
+    /// # Errors
+    /// The poll cannot be set up.
+    pub fn new(
+        instance: Instance,
+        pool: Pool,
+        plan: WorkerPlan,
+        signals: SignalSource,
+    ) -> io::Result<Self> {
+        let poll = Poll::new()?;
+        let registry = poll.registry();
+        for (descriptor, token) in
+            [(signals.as_raw_fd(), SIGNALS), (instance.command_socket.as_raw_fd(), COMMAND_SOCKET)]
+        {
+            registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
+        }
+        Ok(Self {
+            clients: Clients::new(registry.try_clone()?),
+            outer_master: OuterMaster::find(&instance.environment),
+            title: facts::title(&instance),
+            listener_facts: facts::listeners(&instance),
+            poll,
+            signals,
+            instance,
+            pool,
+            plan,
+            check: None,
+            reexec_next: None,
+            log_is_registered: false,
+            exit: None,
+        })
+    }
+
+    /// What it is called where processes are listed.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// Works until it is time to leave, and says with which exit status.
+    ///
+    /// # Errors
+    /// The poll fails, which it does not do for anything that comes from outside.
+    pub fn run(mut self, first: Event) -> io::Result<Ended> {
+        self.tell_pool(first);
+        self.take_signals();
+        self.reap();
+        self.clients.accept_all(&self.instance.command_socket);
+        let mut events = Events::with_capacity(256);
+        loop {
+            self.meet_deadlines();
+            self.serve_clients();
+            if self.clients.take_someone_waits() {
+                self.clients.accept_all(&self.instance.command_socket);
+            }
+            self.flush_log();
+            if let Some(next) = self.reexec_next.take() {
+                self.reexec(next);
+            }
+            if let Some(status) = self.exit {
+                self.take_leave();
+                return Ok(Ended { status, instance: self.instance });
+            }
+            match self.poll.poll(&mut events, self.patience()) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                result => result?,
+            }
+            for event in &events {
+                match event.token() {
+                    SIGNALS => self.take_signals(),
+                    COMMAND_SOCKET => self.clients.accept_all(&self.instance.command_socket),
+                    LOG => self.flush_log(),
+                    CHECK => self.read_check(),
+                    token => {
+                        let readable = event.is_readable() || event.is_error();
+                        let writable = event.is_writable() || event.is_error();
+                        self.clients.note_readiness(token, readable, writable);
+                    }
+                }
+            }
+        }
+    }
+
+    fn is_leaving(&self) -> bool {
+        self.exit.is_some()
+    }
+
+    /// How long nothing needs to be done if nothing happens.
+    fn patience(&self) -> Option<Duration> {
+        if self.clients.is_someone_ready() {
+            return Some(Duration::ZERO);
+        }
+        let check = self.check.as_ref().map(Check::deadline);
+        let outer = self.outer_master.as_ref().and_then(OuterMaster::deadline);
+        let first = [self.pool.next_deadline(), check, outer].into_iter().flatten().min()?;
+        Some(first.saturating_sub(clock::now().monotonic))
+    }
+
+    fn meet_deadlines(&mut self) {
+        let now = clock::now();
+        if self.pool.next_deadline().is_some_and(|at| at <= now.monotonic) {
+            self.tell_pool(Event::DeadlineReached);
+        }
+        if self.check.as_ref().is_some_and(|check| check.deadline() <= now.monotonic) {
+            self.give_check_up();
+        }
+        if let Some(outer) = &mut self.outer_master {
+            outer.meet_deadline(now);
+        }
+    }
+
+    /// Lines that could not be written at once wait for their reader.
+    fn flush_log(&mut self) {
+        crate::log::flush();
+        match (crate::log::pending_fd(), self.log_is_registered) {
+            (Some(descriptor), false) => {
+                let source = &mut SourceFd(&descriptor);
+                let registered = self.poll.registry().register(source, LOG, Interest::WRITABLE);
+                self.log_is_registered = registered.is_ok();
+            }
+            (None, true) => self.log_is_registered = false,
+            (Some(_), true) | (None, false) => {}
+        }
+    }
+
+    /// The last words: everybody gets what was still to be written, as far as it can be.
+    fn take_leave(&mut self) {
+        self.serve_clients();
+        crate::log::flush();
+    }
+}

@@ -1,0 +1,94 @@
+//! Carrying out what the policy wants.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use super::Master;
+use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId};
+use crate::signal::Signal;
+use crate::sys::children;
+use crate::sys::{clock, signals, socket};
+
+impl Master {
+    /// Does everything that the pool wants done, in its order. The answers to starts are given
+    /// to the pool here, so that its next action knows them.
+    pub(super) fn perform_actions(&mut self) {
+        while let Some(action) = self.pool.poll_action() {
+            match action {
+                Action::Spawn { id, index, .. } => {
+                    let event = match self.start_worker(index) {
+                        Ok(pid) => Event::Spawned { id, pid },
+                        Err(error) => Event::SpawnFailed { id, reason: error.to_string() },
+                    };
+                    self.pool.handle(clock::now(), event);
+                }
+                Action::Signal { id, pid, signal } => self.signal_worker(id, pid, signal),
+                Action::Reload(Reload::Begin) => self.begin_check(),
+                Action::Reload(Reload::Cancel) => self.cancel_check(),
+                Action::Report(report) => self.perform_report(&report),
+                Action::Finish(status) => {
+                    self.exit.get_or_insert(status);
+                }
+            }
+        }
+    }
+
+    fn perform_report(&mut self, report: &Report) {
+        self.publish(report);
+        if matches!(report, Report::FleetUp { .. })
+            && let Some(outer) = &mut self.outer_master
+        {
+            outer.acknowledge(clock::now());
+        }
+    }
+
+    fn start_worker(&mut self, index: u32) -> io::Result<Pid> {
+        let connection = if self.instance.launch.command_socket_as_fd {
+            match socket::connect_unix(&self.instance.files.command_socket) {
+                Ok(connection) => Some(connection),
+                Err(error) => {
+                    ::log::warn!("a worker gets no connection to the command socket: {error}");
+                    None
+                }
+            }
+        } else {
+            None
+        };
+        let listeners: Vec<BorrowedFd<'_>> =
+            self.instance.listeners.iter().map(|listener| listener.descriptor.as_fd()).collect();
+        self.plan.start(index, &listeners, connection.as_ref().map(AsFd::as_fd))
+    }
+
+    fn signal_worker(&mut self, id: SpawnId, pid: Pid, signal: Signal) {
+        // Until it is reaped nobody else can have its pid.
+        if let Err(error) = signals::send(pid, signal)
+            && let Some(worker) = self.pool.worker(id)
+        {
+            ::log::warn!("cannot send {signal} to worker {worker}: {error}");
+        }
+    }
+
+    /// Takes in every child that has ended.
+    pub(super) fn reap(&mut self) {
+        loop {
+            match children::reap_next() {
+                Ok(Some(ended)) => self.note_ended(ended),
+                Ok(None) => return,
+                Err(error) => {
+                    ::log::error!("cannot wait for children: {error}");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn note_ended(&mut self, ended: children::Exit) {
+        if self.check.as_ref().is_some_and(|check| check.pid() == ended.pid) {
+            self.note_check_ended(ended.status);
+        } else if let Some(id) = self.pool.find(ended.pid).map(|worker| worker.id) {
+            self.tell_pool(Event::Exited { id, exit: ended.status.into() });
+        } else {
+            ::log::debug!("process {} ended, which is no worker", ended.pid);
+        }
+    }
+}

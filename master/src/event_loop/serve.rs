@@ -1,0 +1,183 @@
+//! A client's turn: bytes → requests → commands → replies and effects.
+
+use einhorn_protocol::error_code;
+use mio::Token;
+
+use super::Master;
+use super::client::Client;
+use crate::commands::{self, Context, Effect, Follow, Outcome};
+use crate::control::{Reply, Request, Topic};
+use crate::pool::{Callers, Event, Report, UpgradeEnd};
+use crate::sys::clock;
+use crate::sys::process::own_pid;
+
+/// Requests of one client that are carried out in one turn.
+const REQUESTS_A_TURN: usize = 32;
+
+impl Master {
+    /// Gives everyone who is ready one turn.
+    pub(super) fn serve_clients(&mut self) {
+        for _ in 0..self.clients.round() {
+            let Some(token) = self.clients.next_ready() else { return };
+            let Some(client) = self.clients.get_mut(token) else { continue };
+            if let Err(error) = client.fill() {
+                ::log::debug!("client (pid {}) is gone: {error}", client.peer.pid);
+                self.clients.close(token);
+                continue;
+            }
+            self.serve_requests(token);
+            self.clients.end_turn(token);
+        }
+    }
+
+    fn serve_requests(&mut self, token: Token) {
+        for _ in 0..REQUESTS_A_TURN {
+            let Some(client) = self.clients.get_mut(token) else { return };
+            let answered = match client.connection.next_request() {
+                None => return,
+                Some(Ok(request)) => self.serve_request(token, &request),
+                Some(Err(refusal)) => {
+                    ::log::warn!(
+                        "request of client (pid {}) refused: {}",
+                        client.peer.pid,
+                        refusal.message
+                    );
+                    client.reply(&refusal.reply(), &refusal.address).is_ok()
+                }
+            };
+            if !answered {
+                self.clients.cut_off(token, "it does not read its replies");
+                return;
+            }
+            if self.is_leaving() {
+                return;
+            }
+        }
+    }
+
+    /// Whether the client could be answered.
+    fn serve_request(&mut self, token: Token, request: &Request) -> bool {
+        let outcome = self.run_command(request);
+        let Some(client) = self.clients.get_mut(token) else { return true };
+        let Outcome { reply, follow, close, effects } = outcome;
+        let mut answered = true;
+        if let Some(mut reply) = reply {
+            reply.wait &= request.id.is_some();
+            answered = client.reply(&reply, &request.address()).is_ok();
+        }
+        if close && !client.is_given() {
+            client.connection.close_after_flush();
+        }
+        self.follow(token, request, follow);
+        for effect in effects {
+            self.carry_out(effect);
+        }
+        answered
+    }
+
+    fn run_command(&self, request: &Request) -> Outcome {
+        let snapshot = || self.capture(false);
+        let context = Context {
+            pool: &self.pool,
+            now: clock::now(),
+            pid: own_pid(),
+            title: &self.title,
+            generation: self.instance.generation,
+            verbosity: crate::log::verbosity(),
+            listeners: &self.listener_facts,
+            snapshot: &snapshot,
+        };
+        commands::run(&context, request)
+    }
+
+    fn follow(&mut self, token: Token, request: &Request, follow: Follow) {
+        let next = self.pool.next_request();
+        let Some(client) = self.clients.get_mut(token) else { return };
+        match follow {
+            Follow::Nothing => return,
+            Follow::Upgrade => {
+                if request.id.is_none() {
+                    return;
+                }
+                client.request = next;
+                if let Some(former) = client.connection.subscribe(Topic::Upgrade, request.address())
+                {
+                    let message = "superseded by another upgrade on the same connection";
+                    let reply = Reply::failed(error_code::SUPERSEDED, message);
+                    // A client that is too far behind is found out at its next reply.
+                    let _ = client.reply(&reply, &former);
+                }
+            }
+            Follow::Reload => client.reloads.push(request.address()),
+        }
+        self.clients.follow(token);
+    }
+
+    fn carry_out(&mut self, effect: Effect) {
+        match effect {
+            Effect::Pool(event) => self.tell_pool(event),
+            Effect::Verbosity(level) => crate::log::set_verbosity(level),
+            Effect::Backlog(backlog) => self.set_backlog(backlog),
+            Effect::Log(level, text) => ::log::log!(level, "{text}"),
+        }
+    }
+
+    /// Says it in the log, and to those who follow an upgrade.
+    pub(super) fn publish(&mut self, report: &Report) {
+        ::log::log!(report.level(), "{report}");
+        match report {
+            Report::UpgradeEnded { end, callers, .. } => {
+                let reply = match end.error() {
+                    None => Reply::done(report.to_string()),
+                    Some(code) => Reply::failed(code, report.to_string()),
+                };
+                let callers = *callers;
+                self.clients.for_each_follower(|client| {
+                    if is_among(client, callers) { client.end_subscription(&reply) } else { Ok(()) }
+                });
+                if matches!(end, UpgradeEnd::ReloadFailed(_) | UpgradeEnd::ShuttingDown) {
+                    self.answer_reloads(&reply);
+                }
+            }
+            Report::ReloadFailed { .. } => {
+                self.answer_reloads(&Reply::failed(error_code::RELOAD_FAILED, report.to_string()));
+            }
+            report if report.is_progress() => {
+                let reply = Reply::progress(report.to_string());
+                self.clients.for_each_follower(|client| {
+                    match client.connection.subscription(Topic::Upgrade).cloned() {
+                        Some(address) => client.reply(&reply, &address),
+                        None => Ok(()),
+                    }
+                });
+            }
+            _ => {}
+        }
+    }
+
+    /// Whoever asked for a reload is told how it went.
+    pub(super) fn answer_reloads(&mut self, reply: &Reply) {
+        self.clients.for_each_follower(|client| {
+            for address in std::mem::take(&mut client.reloads) {
+                client.reply(reply, &address)?;
+            }
+            Ok(())
+        });
+    }
+
+    /// Something happened to the pool: it is told, and what it wants is done.
+    pub(super) fn tell_pool(&mut self, event: Event) {
+        self.pool.handle(clock::now(), event);
+        self.perform_actions();
+    }
+}
+
+fn is_among(client: &Client, callers: Callers) -> bool {
+    if client.connection.subscription(Topic::Upgrade).is_none() {
+        return false;
+    }
+    match callers {
+        Callers::UpTo(request) => client.request <= request,
+        Callers::After(request) => client.request > request,
+    }
+}

@@ -1,0 +1,226 @@
+//! The other end of a reload: taking over what the former image of this process handed on.
+//!
+//! Nothing is believed: each descriptor is asked what it is, each pid whether it is a living
+//! child. What does not hold is named in the log, and the rest is saved.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use einhorn_protocol::limit;
+
+use super::inherited::Inherited;
+use super::merge::merge;
+use super::{listeners, workers};
+use crate::control::{Connection, Dialect, Restored, ReturnAddress, Topic};
+use crate::instance::{Environment, Instance};
+use crate::moment::Moment;
+use crate::options::{Files, Launch};
+use crate::pool::{Pool, RequestNumber};
+use crate::start::{self, FilesError, StartError, WantedFiles};
+use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
+use crate::sys::files::{self, FileKind, Identity};
+use crate::sys::socket::{self, Family, Peer};
+use crate::sys::{descriptor, memory_file, reason};
+
+/// Why nothing can be taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// The descriptor cannot be read.
+    #[error("cannot read the state on descriptor {0} (--with-state-fd): {reason}", reason = reason(.1))]
+    Unreadable(RawFd, #[source] io::Error),
+    /// It holds no state.
+    #[error("descriptor {0} (--with-state-fd) holds no state: {1}")]
+    NoState(RawFd, #[source] StateError),
+    /// The state names no program.
+    #[error("the state on descriptor {0} names no program (:cmd is empty)")]
+    NoProgram(RawFd),
+    /// The paths of its files make no sense.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// There is no command socket, and no other can be opened.
+    #[error("no command socket came with the state, and no other can be opened: {0}")]
+    NoCommandSocket(#[from] StartError),
+}
+
+/// A client that was handed over.
+pub struct AdoptedClient {
+    /// Its connection.
+    pub stream: OwnedFd,
+    /// Its buffers and subscriptions.
+    pub connection: Connection,
+    /// Who it is.
+    pub peer: Peer,
+    /// The upgrade request that it follows.
+    pub request: RequestNumber,
+}
+
+/// Everything that was taken over.
+pub struct Adopted {
+    /// What this master is.
+    pub instance: Instance,
+    /// Its workers.
+    pub pool: Pool,
+    /// Its clients.
+    pub clients: Vec<AdoptedClient>,
+    /// How loud the former image was.
+    pub verbosity: u8,
+}
+
+/// Reads the state on `number` and takes over what it names.
+///
+/// # Errors
+/// There is no state, or nothing to run by it.
+pub fn adopt(
+    number: RawFd,
+    mut inherited: Inherited,
+    typed: Launch,
+    environment: Environment,
+    own_name: OsString,
+    now: Moment,
+) -> Result<Adopted, AdoptError> {
+    let snapshot = read(number, &mut inherited)?;
+    let launch = merge(typed, &snapshot);
+    if snapshot.cmd.is_empty() {
+        return Err(AdoptError::NoProgram(number));
+    }
+    let files = wanted_files(&launch, &snapshot, &environment)?;
+    let (command_socket, command_socket_identity) =
+        command_socket(&snapshot, &files, &mut inherited)?;
+    let pool = workers::restore(&snapshot, &launch, now);
+    let listeners = listeners::take_over(&snapshot, &mut inherited);
+    let clients = clients(&snapshot, &mut inherited);
+    let instance = Instance {
+        cmd: snapshot.cmd.iter().cloned().map(OsString::from_vec).collect(),
+        listeners,
+        command_socket,
+        command_socket_identity,
+        generation: snapshot.generation,
+        files,
+        launch,
+        environment,
+        own_name,
+    };
+    Ok(Adopted { instance, pool, clients, verbosity: snapshot.verbosity })
+}
+
+fn read(number: RawFd, inherited: &mut Inherited) -> Result<Snapshot, AdoptError> {
+    let unreadable = |error| AdoptError::Unreadable(number, error);
+    let file = inherited.take(number).map_err(unreadable)?;
+    let text =
+        memory_file::read_everything(file.as_fd(), limit::STATE_BYTES_MAX).map_err(unreadable)?;
+    let (snapshot, notes) =
+        Snapshot::from_yaml(&text).map_err(|error| AdoptError::NoState(number, error))?;
+    for note in notes {
+        ::log::warn!("state: {note}");
+    }
+    Ok(snapshot)
+}
+
+/// Option, then state, then default.
+fn wanted_files(
+    launch: &Launch,
+    snapshot: &Snapshot,
+    environment: &Environment,
+) -> Result<Files, FilesError> {
+    let lookup = |name: &str| environment.get(name).map(OsString::from);
+    let wanted = WantedFiles::of(launch, lookup)?.files;
+    let path = |typed: &Option<PathBuf>, stored: &Option<Bytes>, wanted: PathBuf| match stored {
+        Some(stored) if typed.is_none() => PathBuf::from(OsString::from_vec(stored.clone())),
+        _ => wanted,
+    };
+    Ok(Files {
+        command_socket: path(&launch.socket_path, &snapshot.socket_path, wanted.command_socket),
+        pidfile: path(&launch.pidfile, &snapshot.pidfile, wanted.pidfile),
+        lockfile: path(&launch.lockfile, &snapshot.lockfile, wanted.lockfile),
+    })
+}
+
+/// The command socket that crossed, and which file it is. Without a usable one the master
+/// goes on with a new one.
+fn command_socket(
+    snapshot: &Snapshot,
+    wanted: &Files,
+    inherited: &mut Inherited,
+) -> Result<(OwnedFd, Option<Identity>), AdoptError> {
+    let Some(number) = snapshot.command_server else { return open_anew(wanted) };
+    match listeners::take_over_command_socket(number, inherited) {
+        Ok(socket) => {
+            if let Err(error) = descriptor::set_nonblocking(socket.as_fd(), true) {
+                ::log::warn!("the command socket may block: {}", reason(&error));
+            }
+            let stored = snapshot.ours.as_ref().and_then(|ours| ours.command_socket_file);
+            let identity = match stored {
+                Some((device, inode)) => Some(Identity { device, inode }),
+                None => identity_of_socket(&wanted.command_socket),
+            };
+            Ok((socket, identity))
+        }
+        Err(reason) => {
+            ::log::error!("descriptor {number} is not the command socket: {reason}");
+            open_anew(wanted)
+        }
+    }
+}
+
+fn open_anew(wanted: &Files) -> Result<(OwnedFd, Option<Identity>), AdoptError> {
+    let (socket, identity) = start::open_command_socket(&wanted.command_socket)?;
+    Ok((socket, Some(identity)))
+}
+
+/// Another master has not told which file it made; it is the socket at its path.
+fn identity_of_socket(path: &Path) -> Option<Identity> {
+    match files::look(path) {
+        Ok(Some((FileKind::Socket, identity))) => Some(identity),
+        Ok(_) | Err(_) => None,
+    }
+}
+
+fn clients(snapshot: &Snapshot, inherited: &mut Inherited) -> Vec<AdoptedClient> {
+    let mut clients = Vec::new();
+    for record in &snapshot.connections {
+        match client(snapshot, record, inherited) {
+            Ok(client) => clients.push(client),
+            Err(reason) => ::log::error!(
+                "descriptor {}, said to be a client, is lost: {reason}",
+                record.socket
+            ),
+        }
+    }
+    clients
+}
+
+fn client(
+    snapshot: &Snapshot,
+    record: &ClientConnection,
+    inherited: &mut Inherited,
+) -> Result<AdoptedClient, String> {
+    let stream = inherited.take(record.socket).map_err(|error| reason(&error))?;
+    let found = socket::describe(stream.as_fd()).map_err(|error| reason(&error))?;
+    if found.family != Family::Unix || !found.stream || found.listening {
+        return Err("it is no unix stream socket".to_string());
+    }
+    descriptor::set_nonblocking(stream.as_fd(), true).map_err(|error| reason(&error))?;
+    let peer = socket::peer(&stream).map_err(|error| reason(&error))?;
+    let known = snapshot.ours.as_ref().and_then(|ours| ours.clients.get(&record.socket));
+    // A Ruby master's subscribers speak YAML, and follow the upgrade that is under way.
+    let dialect = if known.is_some_and(|known| known.json) { Dialect::Json } else { Dialect::Yaml };
+    let request = match (&snapshot.ours, known) {
+        (Some(_), Some(known)) => known.request,
+        (Some(_), None) => 0,
+        (None, _) => workers::FOREIGN_REQUEST,
+    };
+    let subscription = record.upgrade_subscription.clone();
+    let restored = Restored {
+        unread: record.read_buffer.clone(),
+        unsent: record.write_buffer.clone(),
+        subscriptions: subscription
+            .map(|id| (Topic::Upgrade, ReturnAddress::new(dialect, id)))
+            .into_iter()
+            .collect(),
+    };
+    let connection = Connection::restore(peer.uid, restored);
+    Ok(AdoptedClient { stream, connection, peer, request })
+}

@@ -1,0 +1,218 @@
+//! The master as a [`Snapshot`]: what crosses a reload, and what `state` shows.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::fd::AsRawFd;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use einhorn_protocol::error_code;
+
+use super::listeners;
+use crate::control::{Connection, Dialect, Topic};
+use crate::instance::Instance;
+use crate::moment::Moment;
+use crate::options::FdBase;
+use crate::pool::{PendingReload, Pid, RequestNumber, Restored, UpgradeEnd, UpgradeMode, Worker};
+use crate::settings::{AckMode, AckTimeout, Settings};
+use crate::start::Listener;
+use crate::state::{
+    self, AckTimer, Bytes, Child, ClientConnection, Config, OurClient, OurWorker, Ours, Snapshot,
+    WorkerChild,
+};
+use crate::sys::files::Identity;
+
+/// A client as far as it crosses.
+pub struct ClientRecord<'a> {
+    /// Its descriptor's number.
+    pub descriptor: i32,
+    /// Its buffers and subscriptions.
+    pub connection: &'a Connection,
+    /// The upgrade request that it follows.
+    pub request: RequestNumber,
+}
+
+/// Writes the master down. `generation` is that of the image which will read it.
+pub fn capture<'a>(
+    instance: &Instance,
+    pool: &Restored,
+    clients: impl Iterator<Item = ClientRecord<'a>>,
+    generation: u64,
+    verbosity: u8,
+) -> Snapshot {
+    let launch = &instance.launch;
+    let clients: Vec<ClientRecord<'a>> = clients.collect();
+    Snapshot {
+        children: children(&pool.workers),
+        config: config(&pool.settings),
+        version: pool.version,
+        orig_cmd: launch.orig_cmd.iter().map(|word| bytes(word)).collect(),
+        cmd: instance.cmd.iter().map(|word| bytes(word)).collect(),
+        bind: instance.listeners.iter().map(listeners::bind_of).collect(),
+        bind_fds: instance
+            .listeners
+            .iter()
+            .map(|listener| listener.descriptor.as_raw_fd())
+            .collect(),
+        bound_ports: instance.listeners.iter().map(Listener::bound_port).collect(),
+        script_name: None,
+        respawn: !pool.stopping,
+        upgrading: pool.upgrade.is_some(),
+        smooth_upgrade: pool.last_mode == UpgradeMode::Smooth,
+        reloading_for_upgrade: pool.pending_reload.is_some_and(PendingReload::is_for_upgrade),
+        path: launch.preload.as_deref().map(path_bytes),
+        cmd_name: launch.command_name.as_deref().map(bytes),
+        verbosity,
+        generation,
+        last_spinup: pool.last_spinup.map(|at| at.wall),
+        ack_mode: ack_mode(pool.settings.ack_mode),
+        kill_children_on_exit: launch.kill_children_on_exit,
+        command_socket_as_fd: launch.command_socket_as_fd,
+        socket_path: Some(path_bytes(&instance.files.command_socket)),
+        pidfile: Some(path_bytes(&instance.files.pidfile)),
+        lockfile: Some(path_bytes(&instance.files.lockfile)),
+        consecutive_deaths_before_ack: pool.deaths_before_ack,
+        last_upgraded: pool.last_upgraded.map(|at| at.wall),
+        nice: state::Nice {
+            master: launch.nice.master,
+            worker: launch.nice.worker,
+            renice_cmd: launch.nice.renice_command.as_deref().map(bytes),
+        },
+        reexec_commandline: launch
+            .reexec_as
+            .as_ref()
+            .map(|words| words.iter().map(|word| bytes(word)).collect()),
+        drop_environment_variables: launch.drop_env_vars.iter().map(|name| bytes(name)).collect(),
+        signal_timeout: pool.settings.signal_timeout.map(|wait| wait.as_secs_f64()),
+        preloaded: false,
+        command_server: Some(instance.command_socket.as_raw_fd()),
+        connections: clients.iter().map(connection).collect(),
+        ack_timers: ack_timers(pool),
+        ours: Some(ours(instance, pool, &clients)),
+    }
+}
+
+fn bytes(text: &OsStr) -> Bytes {
+    text.as_bytes().to_vec()
+}
+
+fn path_bytes(path: &Path) -> Bytes {
+    OsString::from(path).into_vec()
+}
+
+fn children(workers: &[Worker]) -> BTreeMap<Pid, Child> {
+    let child = |worker: &Worker| {
+        Child::Worker(WorkerChild {
+            version: worker.version,
+            acked: worker.acked,
+            signaled: worker.signaled.iter().map(|signal| signal.name().to_string()).collect(),
+            last_signaled_at: worker.last_signaled_at.map(|at| at.wall),
+            index: Some(worker.index),
+            spinup_time: Some(worker.spinup_time.wall),
+            pinged_at: worker.pinged_at.map(|at| at.wall),
+            pinged_request_id: worker.pinged_request_id.clone(),
+        })
+    };
+    workers.iter().filter_map(|worker| Some((worker.pid?, child(worker)))).collect()
+}
+
+fn config(settings: &Settings) -> Config {
+    Config {
+        number: Some(settings.number),
+        backlog: Some(settings.backlog),
+        seconds: Some(settings.seconds),
+        max_unacked: Some(settings.max_unacked.get()),
+        max_upgrade_additional: settings.max_upgrade_additional.map(std::num::NonZeroU32::get),
+    }
+}
+
+fn ack_mode(mode: AckMode) -> state::AckMode {
+    match mode {
+        AckMode::Manual => state::AckMode::Manual,
+        AckMode::Timer(time) => state::AckMode::Timer(time.as_secs_f64()),
+    }
+}
+
+/// A Ruby master only counts a worker as up by a timer that it finds here.
+fn ack_timers(pool: &Restored) -> Vec<AckTimer> {
+    let AckMode::Timer(time) = pool.settings.ack_mode else { return Vec::new() };
+    pool.workers
+        .iter()
+        .filter(|worker| !worker.acked && !worker.is_stopping())
+        .filter_map(|worker| {
+            let (time, start) = (time.as_secs_f64(), worker.spinup_time.wall);
+            Some(AckTimer { time, start, pid: worker.pid? })
+        })
+        .collect()
+}
+
+fn connection(client: &ClientRecord<'_>) -> ClientConnection {
+    let subscription = client.connection.subscription(Topic::Upgrade);
+    ClientConnection {
+        socket: client.descriptor,
+        read_buffer: client.connection.unread().to_vec(),
+        write_buffer: client.connection.pending().to_vec(),
+        upgrade_subscription: subscription.and_then(|address| address.id.clone()),
+    }
+}
+
+fn ours(instance: &Instance, pool: &Restored, clients: &[ClientRecord<'_>]) -> Ours {
+    let upgrade = pool.upgrade.as_ref();
+    Ours {
+        ack_timeout: match pool.settings.ack_timeout {
+            AckTimeout::Default => None,
+            AckTimeout::Never => Some(0.0),
+            AckTimeout::After(time) => Some(time.as_secs_f64()),
+        },
+        fd_base: instance.launch.fd_base.map(|base| match base {
+            FdBase::Zero => 0,
+            FdBase::One => 1,
+        }),
+        gc_before_fork: instance.launch.gc_before_fork,
+        listeners: instance.listeners.iter().map(listeners::ours_of).collect(),
+        command_socket_file: instance.command_socket_identity.map(device_and_inode),
+        clients: clients.iter().filter_map(our_client).collect(),
+        workers: pool.workers.iter().filter_map(our_worker).collect(),
+        committed_version: pool.committed,
+        last_request: pool.last_request,
+        upgrade_request: upgrade.map_or(0, |(_, request, ..)| *request),
+        upgrade_smooth: upgrade.is_some_and(|(mode, ..)| *mode == UpgradeMode::Smooth),
+        rollback: upgrade
+            .and_then(|(.., rollback)| rollback.as_ref())
+            .and_then(UpgradeEnd::error)
+            .map(str::to_owned),
+        superseding: matches!(
+            pool.pending_reload,
+            Some(PendingReload::Upgrade { superseding: true, .. })
+        ),
+        fleet_was_up: pool.fleet_was_up,
+    }
+}
+
+fn device_and_inode(identity: Identity) -> (u64, u64) {
+    (identity.device, identity.inode)
+}
+
+fn our_client(client: &ClientRecord<'_>) -> Option<(i32, OurClient)> {
+    let address = client.connection.subscription(Topic::Upgrade)?;
+    let json = address.dialect == Dialect::Json;
+    Some((client.descriptor, OurClient { json, request: client.request }))
+}
+
+fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
+    let nanoseconds = |at: Moment| u64::try_from(at.monotonic.as_nanos()).ok();
+    Some((
+        worker.pid?,
+        OurWorker {
+            spinup_monotonic: nanoseconds(worker.spinup_time),
+            signaled_monotonic: worker.last_signaled_at.and_then(nanoseconds),
+            newcomer: worker.newcomer,
+            failed: worker.failed,
+        },
+    ))
+}
+
+/// The end that a rollback leads to, by its code.
+pub(super) fn rollback_of(code: &str) -> Option<UpgradeEnd> {
+    (code == error_code::ABORTED).then_some(UpgradeEnd::Aborted)
+}

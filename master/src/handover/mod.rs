@@ -1,0 +1,21 @@
+//! The reload: handing everything over to the next image of this process (`protocol.md §8`).
+//!
+//! `check` asks whether the next image can start, `capture` says what crosses, `reexec` becomes
+//! the next image, and `adopt` is the other end: it takes over what crossed.
+
+mod adopt;
+mod answer;
+mod capture;
+mod check;
+mod inherited;
+mod listeners;
+mod merge;
+mod reexec;
+mod workers;
+
+pub use adopt::{AdoptError, Adopted, AdoptedClient, adopt};
+pub use answer::{AnswerError, Kind, answer_upgrade_check};
+pub use capture::{ClientRecord, capture};
+pub use check::{Check, Verdict};
+pub use inherited::Inherited;
+pub use reexec::reexec;

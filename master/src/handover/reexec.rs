@@ -1,0 +1,73 @@
+//! Becoming the next image of this process.
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+
+use super::answer::Kind;
+use super::check::{block, to_c};
+use crate::instance::Instance;
+use crate::spawn::program;
+use crate::state::Snapshot;
+use crate::sys::exec::{self, Mask};
+use crate::sys::memory_file;
+
+/// Hands `snapshot` and every descriptor in it to the next image. Returns only if that fails,
+/// with the reason; then everything is as it was.
+pub fn reexec(
+    instance: &Instance,
+    snapshot: &Snapshot,
+    next: Kind,
+    clients: &[BorrowedFd<'_>],
+) -> String {
+    match try_reexec(instance, snapshot, next, clients) {
+        Ok(never) => match never {},
+        Err(reason) => reason,
+    }
+}
+
+fn try_reexec(
+    instance: &Instance,
+    snapshot: &Snapshot,
+    next: Kind,
+    clients: &[BorrowedFd<'_>],
+) -> Result<std::convert::Infallible, String> {
+    let text = snapshot.to_yaml();
+    verify(snapshot, &text)?;
+    let file = memory_file::with_content("einhorn-state", text.as_bytes())
+        .map_err(|error| format!("cannot keep the state in memory: {error}"))?;
+    let written = memory_file::read_everything(file.as_fd(), text.len())
+        .map_err(|error| format!("cannot read the state back: {error}"))?;
+    if written != text.as_bytes() {
+        return Err("the state in memory is not what was written".to_string());
+    }
+    let environment = instance.reload_environment();
+    let words = instance.reexec_words();
+    let first = words.first().cloned().unwrap_or_default();
+    let program = program::resolve(&first, environment.get("PATH"))
+        .map_err(|error| format!("cannot start the new master: {error}"))?;
+    let mut arguments: Vec<CString> = words.iter().map(to_c).collect::<Result<_, _>>()?;
+    arguments.push(to_c("--with-state-fd")?);
+    arguments.push(to_c(file.as_raw_fd().to_string())?);
+    arguments.push(to_c("--")?);
+    for word in &instance.cmd {
+        arguments.push(to_c(word)?);
+    }
+    let mut keep: Vec<BorrowedFd<'_>> = vec![file.as_fd(), instance.command_socket.as_fd()];
+    keep.extend(instance.listeners.iter().map(|listener| listener.descriptor.as_fd()));
+    keep.extend(clients);
+    let mask = match next {
+        Kind::Ours { .. } => Mask::Kept,
+        Kind::Silent => Mask::Cleared,
+    };
+    let error = exec::exec(&to_c(&program)?, &arguments, &block(&environment), &keep, mask);
+    Err(format!("cannot execute {}: {error}", program.display()))
+}
+
+/// What the next image would read must be what is meant: there is no second try.
+fn verify(snapshot: &Snapshot, text: &str) -> Result<(), String> {
+    match Snapshot::from_yaml(text.as_bytes()) {
+        Ok((read, _)) if read == *snapshot => Ok(()),
+        Ok(_) => Err("the state does not read as it was written".to_string()),
+        Err(error) => Err(format!("the state cannot be read back: {error}")),
+    }
+}

@@ -1,0 +1,167 @@
+//! The workers of a [`Snapshot`], looked at one by one, as a [`Pool`] again.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::capture::rollback_of;
+use crate::moment::{Moment, WallTime};
+use crate::options::Launch;
+use crate::pool::{
+    PendingReload, Pid, Pool, RequestNumber, Restored, SpawnId, UpgradeMode, Worker,
+};
+use crate::signal::Signal;
+use crate::state::{Child, Ours, Snapshot, WorkerChild};
+use crate::sys::children::{self, ChildState};
+
+/// The number of a request that another master took.
+pub(super) const FOREIGN_REQUEST: RequestNumber = 1;
+
+/// The pool that `snapshot` tells of, without the workers that are no more.
+pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool {
+    let ours = snapshot.ours.clone().unwrap_or_default();
+    let is_foreign = snapshot.ours.is_none();
+    let workers: Vec<Worker> =
+        living(snapshot).map(|(pid, child)| worker(snapshot, &ours, pid, child, now)).collect();
+    let last_request = if is_foreign { FOREIGN_REQUEST } else { ours.last_request };
+    let mode = |smooth: bool| if smooth { UpgradeMode::Smooth } else { UpgradeMode::Fleet };
+    let last_mode = mode(snapshot.smooth_upgrade);
+    let begun = snapshot.last_upgraded.map_or(now, |wall| moment_of(wall, now));
+    let upgrade = snapshot.upgrading.then(|| {
+        if is_foreign {
+            // Callers of a Ruby master are not told apart: all follow the newest upgrade.
+            let request = if snapshot.reloading_for_upgrade { 0 } else { FOREIGN_REQUEST };
+            (last_mode, request, begun, None)
+        } else {
+            let rollback = ours.rollback.as_deref().and_then(rollback_of);
+            (mode(ours.upgrade_smooth), ours.upgrade_request, begun, rollback)
+        }
+    });
+    Pool::restore(Restored {
+        settings: launch.settings.clone(),
+        version: snapshot.version,
+        committed: if is_foreign { committed(snapshot, &workers) } else { ours.committed_version },
+        deaths_before_ack: snapshot.consecutive_deaths_before_ack,
+        last_spinup: snapshot.last_spinup.map(|wall| moment_of(wall, now)),
+        last_upgraded: snapshot.last_upgraded.map(|wall| moment_of(wall, now)),
+        last_mode,
+        upgrade,
+        pending_reload: snapshot.reloading_for_upgrade.then_some(PendingReload::Upgrade {
+            mode: last_mode,
+            request: last_request,
+            superseding: ours.superseding,
+        }),
+        last_request,
+        stopping: !snapshot.respawn,
+        fleet_was_up: is_foreign || ours.fleet_was_up,
+        workers,
+    })
+}
+
+/// Children that this process really has. One that has ended is taken too: its end is reaped
+/// as if it had ended now.
+fn living(snapshot: &Snapshot) -> impl Iterator<Item = (Pid, &WorkerChild)> {
+    snapshot.children.iter().filter_map(|(&pid, child)| match child {
+        Child::StatePasser => None,
+        Child::Worker(worker) => match children::state_of(pid) {
+            Ok(ChildState::Living | ChildState::Ended) => Some((pid, worker)),
+            Ok(ChildState::Unknown) => {
+                ::log::warn!("worker {pid} of the state is no more");
+                None
+            }
+            Err(error) => {
+                ::log::error!("worker {pid} of the state cannot be looked at: {error}");
+                None
+            }
+        },
+    })
+}
+
+fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: Moment) -> Worker {
+    let known = ours.workers.get(&pid).cloned().unwrap_or_default();
+    let spinup_time = child.spinup_time.map_or(now, |wall| moment_of(wall, now));
+    let signaled: BTreeSet<Signal> =
+        child.signaled.iter().filter_map(|name| Signal::from_name(name)).collect();
+    let last_signaled_at = child
+        .last_signaled_at
+        .map(|wall| on_clock(moment_of(wall, now), known.signaled_monotonic, now));
+    let mut worker = Worker::new(SpawnId(u64::try_from(pid).unwrap_or(0)), now);
+    worker.pid = Some(pid);
+    worker.version = child.version;
+    worker.index = child.index.unwrap_or(0);
+    worker.acked = child.acked;
+    worker.newcomer = match snapshot.ours {
+        Some(_) => known.newcomer,
+        None => snapshot.upgrading && child.version == snapshot.version,
+    };
+    worker.failed = known.failed;
+    worker.spinup_time = on_clock(spinup_time, known.spinup_monotonic, now);
+    if !signaled.is_empty() {
+        worker.last_signaled_at = last_signaled_at.or(Some(now));
+    }
+    worker.signaled = signaled;
+    worker.pinged_at = child.pinged_at.map(|wall| moment_of(wall, now));
+    worker.pinged_request_id.clone_from(&child.pinged_request_id);
+    worker
+}
+
+/// The version from before the upgrade in progress, as far as its workers still tell.
+fn committed(snapshot: &Snapshot, workers: &[Worker]) -> u64 {
+    if !snapshot.upgrading {
+        return snapshot.version;
+    }
+    let before = |version: &u64| *version < snapshot.version;
+    workers
+        .iter()
+        .map(|worker| worker.version)
+        .filter(before)
+        .max()
+        .unwrap_or_else(|| snapshot.version.saturating_sub(1))
+}
+
+/// Where a time of the calendar lies on the monotonic clock, if the calendar was not changed
+/// in between; never in the future.
+fn moment_of(wall: WallTime, now: Moment) -> Moment {
+    let ago = now.wall.nanoseconds.saturating_sub(wall.nanoseconds).max(0);
+    let ago = Duration::from_nanos(u64::try_from(ago).unwrap_or(u64::MAX));
+    Moment { monotonic: now.monotonic.saturating_sub(ago), wall }
+}
+
+/// Our own state knows the monotonic clock's time exactly.
+fn on_clock(moment: Moment, monotonic: Option<u64>, now: Moment) -> Moment {
+    match monotonic.map(Duration::from_nanos) {
+        Some(monotonic) if monotonic <= now.monotonic => Moment { monotonic, ..moment },
+        Some(_) | None => moment,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment {
+            monotonic: Duration::from_secs(seconds),
+            wall: WallTime { nanoseconds: i128::from(seconds + 1_000_000) * 1_000_000_000 },
+        }
+    }
+
+    #[test]
+    fn a_time_of_the_calendar_is_found_on_the_monotonic_clock() {
+        assert_eq!(moment_of(at(40).wall, at(100)), at(40));
+    }
+
+    #[test]
+    fn what_lies_in_the_future_is_now_and_what_lies_before_the_start_is_the_start() {
+        assert_eq!(moment_of(at(200).wall, at(100)).monotonic, at(100).monotonic);
+        let long_ago = WallTime { nanoseconds: 0 };
+        assert_eq!(moment_of(long_ago, at(100)).monotonic, Duration::ZERO);
+    }
+
+    #[test]
+    fn our_own_clock_wins_over_a_calendar_that_jumped() {
+        let jumped = moment_of(at(40).wall, at(100));
+        assert_eq!(on_clock(jumped, Some(70_000_000_000), at(100)).monotonic, at(70).monotonic);
+        assert_eq!(on_clock(jumped, Some(170_000_000_000), at(100)).monotonic, at(40).monotonic);
+        assert_eq!(on_clock(jumped, None, at(100)).monotonic, at(40).monotonic);
+    }
+}

@@ -1,0 +1,234 @@
+//! A master's life from its command line to its exit status.
+
+use std::ffi::OsString;
+use std::io;
+use std::num::NonZeroU32;
+
+use einhorn_protocol::environment::UPGRADE_CHECK_FD;
+
+use crate::event_loop::Master;
+use crate::finish::Leftovers;
+use crate::handover::{self, AdoptError, Adopted, AdoptedClient, AnswerError, Inherited};
+use crate::instance::{Environment, Instance};
+use crate::options::{FdBase, Invocation, Launch, OptionError};
+use crate::pool::{Event, Pool};
+use crate::spawn::{self, PlanError, ProgramError, Rules, SharedEnvironment, WorkerPlan};
+use crate::start::{self, FilesError, Listener, StartError, WantedFiles};
+use crate::sys::limits::OpenFiles;
+use crate::sys::process::own_pid;
+use crate::sys::signals::SignalSource;
+use crate::sys::title::Title;
+use crate::sys::{clock, descriptor, limits, priority, reason};
+
+/// Why a master does not start, or cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The command line makes no sense.
+    #[error(transparent)]
+    Options(#[from] OptionError),
+    /// The program cannot be run.
+    #[error(transparent)]
+    Program(#[from] ProgramError),
+    /// The command cannot be handed to a process.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// It cannot be said where its files are.
+    #[error(transparent)]
+    Files(#[from] FilesError),
+    /// Something cannot be opened.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// What was handed over cannot be taken over.
+    #[error(transparent)]
+    Adopt(#[from] AdoptError),
+    /// Somebody asks who this is and cannot be answered.
+    #[error(transparent)]
+    Answer(#[from] AnswerError),
+    /// The system refuses something that it never should.
+    #[error("{what}: {}", reason(source))]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+fn system(what: &'static str) -> impl Fn(io::Error) -> RunError {
+    move |source| RunError::System { what, source }
+}
+
+/// What the process says and with which status it ends.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Ending {
+    /// For standard output.
+    pub text: String,
+    /// 0 to 255.
+    pub status: u8,
+}
+
+/// Does what the command line says. `arguments` are without the program's own name.
+///
+/// # Errors
+/// The first thing that cannot be done; the master has not started.
+pub fn run(
+    own_name: OsString,
+    arguments: Vec<OsString>,
+    environment: Environment,
+) -> Result<Ending, RunError> {
+    let inherited = Inherited::at_start();
+    let processors = std::thread::available_parallelism()
+        .ok()
+        .and_then(|count| u32::try_from(count.get()).ok())
+        .and_then(NonZeroU32::new)
+        .unwrap_or(NonZeroU32::MIN);
+    let say = |text: String, status: u8| Ok(Ending { text, status });
+    match crate::options::parse(arguments.into_iter(), processors)? {
+        Invocation::Help(text) | Invocation::Version(text) => say(text, 0),
+        Invocation::Usage(text) => say(text, 1),
+        Invocation::UpgradeCheck { .. } => {
+            handover::answer_upgrade_check(environment.get(UPGRADE_CHECK_FD))?;
+            say(String::new(), 0)
+        }
+        Invocation::Run(launch) => {
+            let status = serve(own_name, *launch, environment, inherited)?;
+            say(String::new(), status)
+        }
+    }
+}
+
+/// What there is when a master begins, new or taken over.
+struct Beginning {
+    instance: Instance,
+    pool: Pool,
+    clients: Vec<AdoptedClient>,
+    event: Event,
+}
+
+fn serve(
+    own_name: OsString,
+    launch: Launch,
+    environment: Environment,
+    inherited: io::Result<Inherited>,
+) -> Result<u8, RunError> {
+    descriptor::mark_all_close_on_exec().map_err(system("cannot mark open descriptors"))?;
+    crate::log::init(launch.verbosity, || clock::now().wall, std::process::id());
+    let beginning = match launch.with_state_fd {
+        Some(number) => {
+            let inherited = inherited.map_err(system("cannot list open descriptors"))?;
+            take_over(number, inherited, launch, environment, own_name)?
+        }
+        None => begin(launch, environment, own_name)?,
+    };
+    // From here on signals wait for the event loop; until now they ended the process.
+    let signals = SignalSource::new().map_err(system("cannot listen to signals"))?;
+    let open_files = limits::raise_open_files().ok();
+    let Beginning { instance, pool, clients, event } = beginning;
+    be_nice(&instance.launch);
+    let plan = plan(&instance, open_files)?;
+    let mut master = Master::new(instance, pool, plan, signals)
+        .map_err(system("cannot set the event loop up"))?;
+    let _title = show_title(master.title());
+    master.take_over_clients(clients);
+    let ended = master.run(event).map_err(system("the event loop failed"))?;
+    for failure in leftovers(&ended.instance).remove() {
+        ::log::warn!("{failure}");
+    }
+    crate::log::flush();
+    Ok(ended.status)
+}
+
+fn begin(
+    launch: Launch,
+    environment: Environment,
+    own_name: OsString,
+) -> Result<Beginning, RunError> {
+    let cmd = spawn::program::resolve_command(&launch.orig_cmd, environment.get("PATH"))?;
+    let wanted = WantedFiles::of(&launch, |name| environment.get(name).map(OsString::from))?;
+    let opened = start::open(&wanted, &launch.binds, launch.settings.backlog)?;
+    if let Some(pid) = opened.pidfile_named {
+        ::log::warn!(
+            "the pid file {} named process {pid}, which is alive; it names this master now",
+            opened.files.pidfile.display()
+        );
+    }
+    for listener in &opened.listeners {
+        ::log::info!("listening on {}", listener.local);
+    }
+    ::log::info!("command socket {}", opened.files.command_socket.display());
+    if launch.preload.is_some() {
+        ::log::warn!("-p: workers are started by exec, nothing is preloaded");
+    }
+    let pool = Pool::new(launch.settings.clone());
+    let instance = Instance {
+        cmd,
+        files: opened.files,
+        listeners: opened.listeners,
+        command_socket: opened.command_socket,
+        command_socket_identity: Some(opened.socket_identity),
+        generation: 0,
+        launch,
+        environment,
+        own_name,
+    };
+    Ok(Beginning { instance, pool, clients: Vec::new(), event: Event::Start })
+}
+
+fn take_over(
+    number: i32,
+    inherited: Inherited,
+    launch: Launch,
+    environment: Environment,
+    own_name: OsString,
+) -> Result<Beginning, RunError> {
+    let now = clock::now();
+    let Adopted { instance, pool, clients, verbosity } =
+        handover::adopt(number, inherited, launch, environment, own_name, now)?;
+    crate::log::set_verbosity(verbosity);
+    ::log::info!(
+        "took over {} workers and {} clients, generation {}",
+        pool.workers().count(),
+        clients.len(),
+        instance.generation
+    );
+    Ok(Beginning { instance, pool, clients, event: Event::Adopted })
+}
+
+fn be_nice(launch: &Launch) {
+    let Some(level) = launch.nice.master else { return };
+    if let Err(error) = priority::set_own(level) {
+        ::log::warn!("cannot set the master's nice level to {level}: {}", reason(&error));
+    }
+}
+
+fn plan(instance: &Instance, open_files: Option<OpenFiles>) -> Result<WorkerPlan, PlanError> {
+    let launch = &instance.launch;
+    let sockets: Vec<_> = instance.listeners.iter().map(Listener::worker_socket).collect();
+    let environment = SharedEnvironment::new(
+        instance.environment.iter(),
+        own_pid(),
+        &instance.files.command_socket,
+        &sockets,
+        launch.fd_base.unwrap_or(FdBase::Zero),
+    );
+    let rules =
+        Rules { nice: launch.nice.worker, parent_death: launch.kill_children_on_exit, open_files };
+    WorkerPlan::new(&instance.cmd, environment, rules)
+}
+
+fn show_title(title: &str) -> Option<Title> {
+    match Title::take() {
+        Ok(mut shown) => {
+            shown.set(format!("einhorn: {title}").as_bytes());
+            Some(shown)
+        }
+        Err(error) => {
+            ::log::debug!("ps shows the command line: {}", reason(&error));
+            None
+        }
+    }
+}
+
+fn leftovers(instance: &Instance) -> Leftovers {
+    Leftovers::of(&instance.files, instance.command_socket_identity, &instance.listeners)
+}
