@@ -83,7 +83,7 @@ pub fn run(
         .and_then(NonZeroU32::new)
         .unwrap_or(NonZeroU32::MIN);
     let say = |text: String, status: u8| Ok(Ending { text, status });
-    match crate::options::parse(arguments.into_iter(), processors)? {
+    match crate::options::parse(arguments, processors)? {
         Invocation::Help(text) | Invocation::Version(text) => say(text, 0),
         Invocation::Usage(text) => say(text, 1),
         Invocation::UpgradeCheck { .. } => {

@@ -10,7 +10,7 @@ use crate::sys::process::own_pid;
 use crate::sys::socket::Peer;
 
 /// Read at once; more waits for its turn, so that nobody is served alone.
-const READ_BYTES: usize = 64 * 1024;
+const READ_BYTES: usize = 16 * 1024;
 
 /// A connection and what is known of the other end.
 pub(super) struct Client {

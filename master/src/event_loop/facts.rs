@@ -10,14 +10,12 @@ use crate::sys::{reason, socket};
 
 /// `-c`, or the program and its arguments.
 pub(super) fn title(instance: &Instance) -> String {
-    match &instance.launch.command_name {
-        Some(name) => name.to_string_lossy().into_owned(),
-        None => {
-            let words: Vec<_> =
-                instance.launch.orig_cmd.iter().map(|word| word.to_string_lossy()).collect();
-            words.join(" ")
-        }
+    if let Some(name) = &instance.launch.command_name {
+        return name.to_string_lossy().into_owned();
     }
+    let words: Vec<_> =
+        instance.launch.orig_cmd.iter().map(|word| word.to_string_lossy()).collect();
+    words.join(" ")
 }
 
 pub(super) fn listeners(instance: &Instance) -> Vec<ListenerFacts> {

@@ -53,7 +53,7 @@ pub struct Master {
     plan: WorkerPlan,
     check: Option<Check>,
     reexec_next: Option<Kind>,
-    outer_master: Option<OuterMaster>,
+    outer: Option<OuterMaster>,
     title: String,
     listener_facts: Vec<ListenerFacts>,
     log_is_registered: bool,
@@ -71,8 +71,8 @@ impl Master {
         plan: WorkerPlan,
         signals: SignalSource,
     ) -> io::Result<Self> {
-        let poll = Poll::new()?;
-        let registry = poll.registry();
+        let selector = Poll::new()?;
+        let registry = selector.registry();
         for (descriptor, token) in
             [(signals.as_raw_fd(), SIGNALS), (instance.command_socket.as_raw_fd(), COMMAND_SOCKET)]
         {
@@ -80,10 +80,10 @@ impl Master {
         }
         Ok(Self {
             clients: Clients::new(registry.try_clone()?),
-            outer_master: OuterMaster::find(&instance.environment),
+            outer: OuterMaster::find(&instance.environment),
             title: facts::title(&instance),
             listener_facts: facts::listeners(&instance),
-            poll,
+            poll: selector,
             signals,
             instance,
             pool,
@@ -154,7 +154,7 @@ impl Master {
             return Some(Duration::ZERO);
         }
         let check = self.check.as_ref().map(Check::deadline);
-        let outer = self.outer_master.as_ref().and_then(OuterMaster::deadline);
+        let outer = self.outer.as_ref().and_then(OuterMaster::deadline);
         let first = [self.pool.next_deadline(), check, outer].into_iter().flatten().min()?;
         Some(first.saturating_sub(clock::now().monotonic))
     }
@@ -167,7 +167,7 @@ impl Master {
         if self.check.as_ref().is_some_and(|check| check.deadline() <= now.monotonic) {
             self.give_check_up();
         }
-        if let Some(outer) = &mut self.outer_master {
+        if let Some(outer) = &mut self.outer {
             outer.meet_deadline(now);
         }
     }

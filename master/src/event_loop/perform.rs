@@ -36,7 +36,7 @@ impl Master {
     fn perform_report(&mut self, report: &Report) {
         self.publish(report);
         if matches!(report, Report::FleetUp { .. })
-            && let Some(outer) = &mut self.outer_master
+            && let Some(outer) = &mut self.outer
         {
             outer.acknowledge(clock::now());
         }

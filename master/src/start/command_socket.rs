@@ -12,6 +12,9 @@ use crate::sys::socket::{self, ListenOptions};
 const MODE: u32 = 0o600;
 
 /// Opens the command socket, listening; the caller holds the lock.
+///
+/// # Errors
+/// The path is another master's live socket, no socket at all, or cannot be bound.
 pub fn open(path: &Path) -> Result<(OwnedFd, Identity), StartError> {
     let failed = |source| StartError::Socket { path: path.to_owned(), source };
     match files::look(path).map_err(failed)? {

@@ -12,6 +12,7 @@ pub const FORMAT: u64 = 1;
 pub type Bytes = Vec<u8>;
 
 /// Everything that one image of the master tells the next.
+#[expect(clippy::struct_excessive_bools, reason = "the format has them")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Snapshot {
     /// By pid.
@@ -193,6 +194,7 @@ pub struct AckTimer {
 }
 
 /// What no other master knows, under `:einhorn`.
+#[expect(clippy::struct_excessive_bools, reason = "the format has them")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ours {
     /// `--ack-timeout` in seconds; 0: never; absent: the default rule.
