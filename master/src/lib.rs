@@ -13,6 +13,8 @@ pub mod control;
 pub mod options;
 pub mod pool;
 
+pub mod shell;
+
 pub mod state;
 
 pub mod commands;

@@ -36,3 +36,23 @@ pub const QUIETER: &str = "quieter";
 pub const LOUDER: &str = "louder";
 /// Changes settings.
 pub const CONFIG: &str = "config";
+
+/// What a person can ask for, in alphabetical order.
+pub const FOR_PEOPLE: [&str; 16] = [
+    ABORT,
+    CONFIG,
+    DEC,
+    DIE,
+    EHLO,
+    HELP,
+    INC,
+    LOUDER,
+    QUIETER,
+    RELOAD,
+    SET_WORKERS,
+    SIGNAL,
+    STATE,
+    STATUS,
+    UPGRADE,
+    UPGRADE_FLEET,
+];

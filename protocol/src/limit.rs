@@ -33,6 +33,9 @@ pub const SOCKETS_MAX: usize = 65_536;
 pub const ACK_ANSWER_BYTES_MAX: usize = 4096;
 /// Most values in one request, keys included.
 pub const REQUEST_VALUES_MAX: usize = 16_384;
+/// Longest reply that a client of the command socket reads, newline included: the state of the
+/// largest fleet.
+pub const REPLY_BYTES_MAX: usize = 64 << 20;
 /// Longest state that one master takes from another.
 pub const STATE_BYTES_MAX: usize = 64 << 20;
 /// Most values in a state, keys and what aliases repeat included.

@@ -26,10 +26,10 @@ pub enum Dialect {
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum Malformed {
     /// Nothing but blanks.
-    #[error("the line is empty; a request is a mapping with the key `command`")]
+    #[error("the line is empty, not a mapping")]
     Empty,
     /// A list or a scalar.
-    #[error("the line is {found}; a request is a mapping with the key `command`")]
+    #[error("the line is {found}, not a mapping")]
     NotMapping {
         /// What it is instead, with its article.
         found: &'static str,
@@ -123,6 +123,28 @@ pub(super) fn write(dialect: Dialect, reply: &Value) -> Vec<u8> {
             line.into_bytes()
         }
         Dialect::Yaml => framing::escape(psych::write(reply).as_bytes()),
+    }
+}
+
+/// The other end of the socket: `request` as one line that every master reads, newline
+/// included. It is JSON, which is YAML too, without `%` and in ASCII: nothing in it can be
+/// unescaped, and a Ruby master falls over other bytes.
+pub fn encode_request(request: &Value) -> Vec<u8> {
+    let mut line = json::write_ascii(request);
+    line.push('\n');
+    line.into_bytes()
+}
+
+/// The other end of the socket: reads a reply of any master, without its newline.
+///
+/// # Errors
+/// It is no message.
+pub fn decode_reply(line: &[u8]) -> Result<Value, Malformed> {
+    let limits = Limits { bytes_max: limit::REPLY_BYTES_MAX, ..Limits::state() };
+    match read(line, &limits).1 {
+        Ok(Value::Mapping(entries)) => Ok(Value::Mapping(entries)),
+        Ok(other) => Err(Malformed::NotMapping { found: describe(&other) }),
+        Err(malformed) => Err(malformed),
     }
 }
 

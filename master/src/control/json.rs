@@ -189,6 +189,21 @@ pub(super) fn write(value: &Value) -> String {
     text
 }
 
+/// Like [`write`], with everything beyond ASCII escaped.
+pub(super) fn write_ascii(value: &Value) -> String {
+    let mut text = String::new();
+    for character in write(value).chars() {
+        if character.is_ascii() {
+            text.push(character);
+        } else {
+            for unit in character.encode_utf16(&mut [0; 2]) {
+                let _ = write!(text, "\\u{unit:04x}");
+            }
+        }
+    }
+    text
+}
+
 fn put(out: &mut String, value: &Value) {
     match value {
         Value::Null => out.push_str("null"),
@@ -377,6 +392,13 @@ mod tests {
             write(&Value::String(text.into())),
             r#""50\u0025\n\r\t\"\\\u0001\u007f\u0085\u2028\ufeff\uffffé🦄""#
         );
+    }
+
+    #[test]
+    fn ascii_json_means_the_same() {
+        let value = Value::String("50% é🦄\"".into());
+        assert_eq!(write_ascii(&value), r#""50\u0025 \u00e9\ud83e\udd84\"""#);
+        check(&format!("{{\"id\":{}}}", write_ascii(&value)), &value);
     }
 
     #[test]

@@ -18,7 +18,7 @@ mod request;
 pub use address::ReturnAddress;
 pub use budget::{Budget, heaviest};
 pub use connection::{Connection, Restored, Topic};
-pub use dialect::{Dialect, Malformed};
+pub use dialect::{Dialect, Malformed, decode_reply, encode_request};
 pub use input::{LineBuffer, LineTooLong};
 pub use output::Overrun;
 pub use reply::Reply;

@@ -13,6 +13,7 @@ pub mod credentials;
 pub mod descriptor;
 pub mod exec;
 pub mod files;
+pub mod interrupt;
 pub mod limits;
 pub mod log_sink;
 pub mod memory_file;
