@@ -46,9 +46,10 @@ impl Sample {
         self.0.get((last * q.clamp(0.0, 1.0)).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
-    /// From the least to the greatest, in parts of the median.
+    /// How far the middle half reaches, in parts of the median: single outliers, which every
+    /// busy machine has, do not count.
     pub fn spread(&self) -> f64 {
-        (self.max() - self.min()) / self.median()
+        (self.quantile(0.75) - self.quantile(0.25)) / self.median()
     }
 }
 
@@ -61,7 +62,7 @@ mod tests {
         let sample = Sample::new([3.0, 1.0, 2.0, 9.0, 4.0]);
         assert_eq!(
             format!("{} {} {}", sample.min(), sample.median(), sample.spread()),
-            "1 3 2.6666666666666665"
+            "1 3 0.6666666666666666"
         );
         assert!(Sample::new([]).median().is_nan());
     }
