@@ -177,11 +177,14 @@ fn the_parents_death_is_felt() {
     children::set_subreaper(true).unwrap();
     assert!(children::is_subreaper().unwrap());
     let (reader, writer) = descriptor::pipe().unwrap();
-    let arguments = shell("echo ready; read forever < /dev/zero");
+    let arguments = shell("echo ready; exec sleep 20");
     // SAFETY: the intermediate makes one spawn and waits to be killed; this test has its
     // process to itself.
     let intermediate = unsafe { libc::fork() };
     if intermediate == 0 {
+        // Not to be left behind by a test that fails.
+        // SAFETY: prctl with a number.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
         plan.parent_death = Some(Signal::USR2);
         plan.stdio[1] = Some(writer.as_fd());
