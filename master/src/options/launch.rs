@@ -164,7 +164,6 @@ impl Typed<'_> {
                 return Err(OptionError::value(row.option, &value, row.allowed));
             }
         }
-        settings.check_together()?;
         Ok(settings)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Answers for the syntax, the ranges and the contradictions of options (`protocol.md §1`).
 //! Opens nothing, prints nothing, ends nothing and looks nothing up: whether a file, a host or
-//! a program exists is found out at start. Invariant: a [`Launch`] is within all ranges and
-//! does not contradict itself.
+//! a program exists is found out at start. Invariant: a [`Launch`] is within all ranges, and
+//! one that takes over from nobody does not contradict itself.
 
 pub mod address;
 mod definition;
@@ -61,8 +61,12 @@ pub fn parse(
     if typed.get_flag("upgrade-check") {
         return Ok(Invocation::UpgradeCheck { program: launch.orig_cmd });
     }
-    // A master that takes over has its program in the state.
-    if launch.orig_cmd.is_empty() && launch.with_state_fd.is_none() {
+    // A master that takes over has its program, and what was not written out, in the state.
+    if launch.with_state_fd.is_some() {
+        return Ok(Invocation::Run(Box::new(launch)));
+    }
+    launch.settings.check_together()?;
+    if launch.orig_cmd.is_empty() {
         return Ok(Invocation::Usage(definition::help()));
     }
     Ok(Invocation::Run(Box::new(launch)))

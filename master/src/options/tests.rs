@@ -319,6 +319,8 @@ fn values_are_refused_by_name_value_and_range() {
     assert!(parse_words(&[&long, "prog"]).is_err());
     assert!(parse_words(&[&long[..long.len() - 1], "prog"]).is_ok());
     check("-m manual --ack-timeout 0.5 prog", "settings=ack_timeout 0.5 Manual");
+    // The mode may be in the state.
+    check("--ack-timeout 0.5 --with-state-fd 3 -- prog", "settings=ack_timeout 0.5 state=Some(3)");
 }
 
 #[test]
