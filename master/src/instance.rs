@@ -7,6 +7,7 @@ use std::os::fd::OwnedFd;
 use crate::options::{Files, Launch};
 use crate::start::Listener;
 use crate::sys::files::Identity;
+use crate::sys::limits::OpenFiles;
 
 /// An environment in its own order; a name stands once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -70,6 +71,8 @@ pub struct Instance {
     pub generation: u64,
     /// What this image was started with.
     pub environment: Environment,
+    /// The limit of open descriptors that this image was started with; its own is higher.
+    pub open_files: Option<OpenFiles>,
     /// The first word of this image's own command line, as typed.
     pub own_name: OsString,
 }

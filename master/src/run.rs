@@ -14,7 +14,6 @@ use crate::options::{FdBase, Invocation, Launch, OptionError};
 use crate::pool::{Event, Pool};
 use crate::spawn::{self, PlanError, ProgramError, Rules, SharedEnvironment, WorkerPlan};
 use crate::start::{self, FilesError, Listener, StartError, WantedFiles};
-use crate::sys::limits::OpenFiles;
 use crate::sys::process::own_pid;
 use crate::sys::signals::SignalSource;
 use crate::sys::title::Title;
@@ -122,10 +121,10 @@ fn serve(
     };
     // From here on signals wait for the event loop; until now they ended the process.
     let signals = SignalSource::new().map_err(system("cannot listen to signals"))?;
-    let open_files = limits::raise_open_files().ok();
-    let Beginning { instance, pool, clients, event } = beginning;
+    let Beginning { mut instance, pool, clients, event } = beginning;
+    instance.open_files = limits::raise_open_files().ok();
     be_nice(&instance.launch);
-    let plan = plan(&instance, open_files)?;
+    let plan = plan(&instance)?;
     let mut master = Master::new(instance, pool, plan, signals)
         .map_err(system("cannot set the event loop up"))?;
     let _title = show_title(master.title());
@@ -167,6 +166,7 @@ fn begin(
         command_socket: opened.command_socket,
         command_socket_identity: Some(opened.socket_identity),
         generation: 0,
+        open_files: None,
         launch,
         environment,
         own_name,
@@ -201,7 +201,7 @@ fn be_nice(launch: &Launch) {
     }
 }
 
-fn plan(instance: &Instance, open_files: Option<OpenFiles>) -> Result<WorkerPlan, PlanError> {
+fn plan(instance: &Instance) -> Result<WorkerPlan, PlanError> {
     let launch = &instance.launch;
     let sockets: Vec<_> = instance.listeners.iter().map(Listener::worker_socket).collect();
     let environment = SharedEnvironment::new(
@@ -211,8 +211,11 @@ fn plan(instance: &Instance, open_files: Option<OpenFiles>) -> Result<WorkerPlan
         &sockets,
         launch.fd_base.unwrap_or(FdBase::Zero),
     );
-    let rules =
-        Rules { nice: launch.nice.worker, parent_death: launch.kill_children_on_exit, open_files };
+    let rules = Rules {
+        nice: launch.nice.worker,
+        parent_death: launch.kill_children_on_exit,
+        open_files: instance.open_files,
+    };
     WorkerPlan::new(&instance.cmd, environment, rules)
 }
 

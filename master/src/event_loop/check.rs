@@ -9,7 +9,14 @@ use crate::handover::{self, Check, Kind, Verdict};
 use crate::pool::{Event, PendingReload};
 use crate::spawn::program;
 use crate::sys::children::ExitStatus;
-use crate::sys::clock;
+use crate::sys::{clock, limits, reason};
+
+/// Whose limits are to hold.
+#[derive(Clone, Copy)]
+enum Image {
+    This,
+    Next,
+}
 
 impl Master {
     pub(super) fn begin_check(&mut self) {
@@ -83,12 +90,33 @@ impl Master {
         if self.pool.pending_reload().is_none() {
             return;
         }
+        if next == Kind::Silent {
+            // Another master's exec empties the signal mask, and with it what is pending.
+            self.take_signals();
+            if self.pool.pending_reload().is_none() {
+                return;
+            }
+        }
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
         ::log::info!("reloading, generation {}", self.instance.generation + 1);
         crate::log::flush();
         let snapshot = self.capture(true);
+        self.set_open_files_for(Image::Next);
         let reason = handover::reexec(&self.instance, &snapshot, next, &self.client_descriptors());
+        self.set_open_files_for(Image::This);
         self.tell_pool(Event::ReloadFailed { reason });
+    }
+
+    /// The next image must find the limit that this one found, since workers get it.
+    fn set_open_files_for(&self, image: Image) {
+        let Some(original) = self.instance.open_files else { return };
+        let set = match image {
+            Image::Next => limits::set_open_files(original),
+            Image::This => limits::raise_open_files().map(drop),
+        };
+        if let Err(error) = set {
+            ::log::warn!("cannot set the limit of open descriptors: {}", reason(&error));
+        }
     }
 
     fn client_descriptors(&self) -> Vec<std::os::fd::BorrowedFd<'_>> {

@@ -98,6 +98,7 @@ pub fn adopt(
         command_socket,
         command_socket_identity,
         generation: snapshot.generation,
+        open_files: None,
         files,
         launch,
         environment,
