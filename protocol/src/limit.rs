@@ -36,7 +36,10 @@ pub const REQUEST_VALUES_MAX: usize = 16_384;
 /// Longest reply that a client of the command socket reads, newline included: the state of the
 /// largest fleet.
 pub const REPLY_BYTES_MAX: usize = 64 << 20;
-/// Longest state that one master takes from another.
-pub const STATE_BYTES_MAX: usize = 64 << 20;
+/// Longest state that one master takes from another. Full buffers take at most four times
+/// their size there.
+pub const STATE_BYTES_MAX: usize = 128 << 20;
+/// Deepest nesting of a state: what a request may hold, in the state's own levels.
+pub const STATE_NESTING_MAX: usize = NESTING_MAX + 16;
 /// Most values in a state, keys and what aliases repeat included.
 pub const STATE_VALUES_MAX: usize = 2_000_000;

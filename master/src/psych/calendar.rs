@@ -38,6 +38,8 @@ pub(super) fn parse(text: &str) -> Option<WallTime> {
     in_range.then_some(())?;
     let time_of_day = i64::from(hour) * 3600 + i64::from(minute) * 60 + i64::from(second);
     let seconds = days_before(year, month, day) * DAY_SECONDS + time_of_day - offset;
+    // What could not be written again is no time.
+    (YEAR_0_SECONDS..=YEAR_9999_SECONDS).contains(&seconds).then_some(())?;
     Some(WallTime { nanoseconds: i128::from(seconds) * NANOSECONDS + i128::from(nanoseconds) })
 }
 
@@ -208,6 +210,8 @@ mod tests {
             "2026-11-23 10:18:47 +24:00",
             "2026-11-23 10:18:47 -01:60",
             "2026-11-2310:18:47",
+            "0000-01-01 00:00:00 +00:01",
+            "9999-12-31 23:59:00 -00:01",
             "12026-11-23 10:18:47 Z",
         ] {
             check(text, None);

@@ -40,7 +40,7 @@ impl Limits {
     pub const fn state() -> Self {
         Self {
             bytes_max: limit::STATE_BYTES_MAX,
-            nesting_max: limit::NESTING_MAX,
+            nesting_max: limit::STATE_NESTING_MAX,
             values_max: limit::STATE_VALUES_MAX,
             aliases: Aliases::Resolved,
         }

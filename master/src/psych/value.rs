@@ -3,7 +3,10 @@
 use crate::moment::WallTime;
 
 /// A value as Ruby's YAML library would read it.
-#[derive(Clone, Debug, PartialEq)]
+///
+/// Two values are equal if they are written the same: not-a-number equals itself, and the two
+/// zeros differ.
+#[derive(Clone, Debug)]
 pub enum Value {
     /// `nil`: empty, `~` or `null`.
     Null,
@@ -31,6 +34,31 @@ pub enum Value {
     Set(Vec<Value>),
 }
 
+impl PartialEq for Value {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Null, Self::Null) => true,
+            (Self::Bool(left), Self::Bool(right)) => left == right,
+            (Self::Integer(left), Self::Integer(right)) => left == right,
+            (Self::Float(left), Self::Float(right)) => {
+                left.to_bits() == right.to_bits() || (left.is_nan() && right.is_nan())
+            }
+            (Self::BigInteger(left), Self::BigInteger(right))
+            | (Self::String(left), Self::String(right))
+            | (Self::Symbol(left), Self::Symbol(right)) => left == right,
+            (Self::Bytes(left), Self::Bytes(right)) => left == right,
+            (Self::Time(left), Self::Time(right)) => left == right,
+            (Self::Sequence(left), Self::Sequence(right)) | (Self::Set(left), Self::Set(right)) => {
+                left == right
+            }
+            (Self::Mapping(left), Self::Mapping(right)) => left == right,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for Value {}
+
 impl Value {
     /// A string of any bytes: [`Value::String`] if they are UTF-8, else [`Value::Bytes`].
     pub fn from_bytes(bytes: Vec<u8>) -> Self {
@@ -43,10 +71,15 @@ impl Value {
     /// The value under the string key or symbol key `name`, if this is a mapping that has it.
     pub fn get(&self, name: &str) -> Option<&Self> {
         let Self::Mapping(entries) = self else { return None };
-        entries.iter().find_map(|(key, value)| match key {
-            Self::String(text) | Self::Symbol(text) if text == name => Some(value),
+        entries.iter().find(|(key, _)| key.as_name() == Some(name)).map(|(_, value)| value)
+    }
+
+    /// The text, if this is a string in UTF-8 or a symbol.
+    pub fn as_name(&self) -> Option<&str> {
+        match self {
+            Self::String(text) | Self::Symbol(text) => Some(text),
             _ => None,
-        })
+        }
     }
 
     /// The text, if this is a string in UTF-8.
@@ -117,5 +150,33 @@ impl From<i64> for Value {
 impl From<bool> for Value {
     fn from(truth: bool) -> Self {
         Self::Bool(truth)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Value;
+
+    #[test]
+    fn equal_is_what_is_written_the_same() {
+        assert_eq!(Value::Float(f64::NAN), Value::Float(f64::NAN));
+        assert_ne!(Value::Float(0.0), Value::Float(-0.0));
+        assert_ne!(Value::Float(1.0), Value::Integer(1));
+        assert_ne!(Value::Symbol("a".into()), Value::String("a".into()));
+        assert_eq!(Value::from_bytes(b"a".to_vec()), "a".into());
+        assert_eq!(Value::from_bytes(vec![0xFF]), Value::Bytes(vec![0xFF]));
+    }
+
+    #[test]
+    fn names_are_found_as_strings_and_as_symbols() {
+        let mapping = Value::Mapping(vec![
+            ("a".into(), 1.into()),
+            (Value::Symbol("b".into()), 2.into()),
+            (3.into(), 4.into()),
+        ]);
+        assert_eq!(mapping.get("a"), Some(&1.into()));
+        assert_eq!(mapping.get("b"), Some(&2.into()));
+        assert_eq!(mapping.get("3"), None);
+        assert_eq!(Value::Null.get("a"), None);
     }
 }

@@ -1,6 +1,10 @@
 //! What crosses a reload, as plain data, named as the Ruby master names it (`protocol.md §8`).
+//!
+//! A field is added here and, as a row, in `fields`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use einhorn_protocol::default;
 
 use crate::moment::WallTime;
 use crate::psych::Value;
@@ -13,7 +17,7 @@ pub type Bytes = Vec<u8>;
 
 /// Everything that one image of the master tells the next.
 #[expect(clippy::struct_excessive_bools, reason = "the format has them")]
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// By pid.
     pub children: BTreeMap<i32, Child>,
@@ -87,6 +91,49 @@ pub struct Snapshot {
     pub ours: Option<Ours>,
 }
 
+/// What holds where a state says nothing.
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            children: BTreeMap::new(),
+            config: Config::default(),
+            version: 0,
+            orig_cmd: Vec::new(),
+            cmd: Vec::new(),
+            bind: Vec::new(),
+            bind_fds: Vec::new(),
+            bound_ports: Vec::new(),
+            script_name: None,
+            respawn: true,
+            upgrading: false,
+            smooth_upgrade: false,
+            reloading_for_upgrade: false,
+            path: None,
+            cmd_name: None,
+            verbosity: default::VERBOSITY,
+            generation: 0,
+            last_spinup: None,
+            ack_mode: AckMode::default(),
+            kill_children_on_exit: false,
+            command_socket_as_fd: false,
+            socket_path: None,
+            pidfile: None,
+            lockfile: None,
+            consecutive_deaths_before_ack: 0,
+            last_upgraded: None,
+            nice: Nice::default(),
+            reexec_commandline: None,
+            drop_environment_variables: Vec::new(),
+            signal_timeout: None,
+            preloaded: false,
+            command_server: None,
+            connections: Vec::new(),
+            ack_timers: Vec::new(),
+            ours: None,
+        }
+    }
+}
+
 /// `:config`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Config {
@@ -119,7 +166,7 @@ pub struct WorkerChild {
     /// It counts as up.
     pub acked: bool,
     /// Names of the signals by which it was asked to stop, without `SIG`.
-    pub signaled: Vec<String>,
+    pub signaled: BTreeSet<String>,
     /// When it was asked to stop.
     pub last_signaled_at: Option<WallTime>,
     /// Its index; a Ruby master from before indexes has none.
@@ -154,7 +201,7 @@ pub enum AckMode {
 
 impl Default for AckMode {
     fn default() -> Self {
-        Self::Timer(einhorn_protocol::default::ACK_SECONDS)
+        Self::Timer(default::ACK_SECONDS)
     }
 }
 

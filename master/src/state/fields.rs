@@ -1,0 +1,102 @@
+//! The tables: under which key each field crosses, and how much it matters.
+
+use super::portable::Reader;
+use super::record::{Kind, Record, Row, read_into, record, written};
+use super::snapshot::{
+    Config, Nice, OurClient, OurListener, OurWorker, Ours, Snapshot, WorkerChild,
+};
+use crate::psych::Value;
+
+record!(Snapshot, {
+    Essential children,
+    Needed config,
+    Needed version,
+    Usual orig_cmd,
+    Needed bind,
+    Essential bind_fds,
+    Usual bound_ports,
+    Essential cmd,
+    Usual script_name,
+    Needed respawn,
+    Needed upgrading,
+    Usual smooth_upgrade,
+    Usual reloading_for_upgrade,
+    Usual path,
+    Usual cmd_name,
+    Usual verbosity,
+    Usual generation,
+    Usual last_spinup,
+    Needed ack_mode,
+    Usual kill_children_on_exit,
+    Usual command_socket_as_fd,
+    Needed socket_path,
+    Usual pidfile,
+    Usual lockfile,
+    Usual consecutive_deaths_before_ack,
+    Usual last_upgraded,
+    Usual nice,
+    Optional reexec_commandline,
+    Usual drop_environment_variables,
+    Usual signal_timeout,
+    Usual preloaded,
+});
+
+record!(Config, {
+    Needed number,
+    Usual backlog,
+    Usual seconds,
+    Optional max_unacked,
+    Optional max_upgrade_additional,
+});
+
+record!(WorkerChild, {
+    Needed version,
+    Needed acked,
+    Needed signaled,
+    Usual last_signaled_at,
+    Usual index,
+    Usual spinup_time,
+    Optional pinged_at,
+    Optional pinged_request_id,
+});
+
+record!(Nice, {
+    Usual master,
+    Usual worker,
+    Usual renice_cmd,
+});
+
+record!(Ours, {
+    Optional ack_timeout,
+    Optional fd_base,
+    Usual gc_before_fork,
+    Optional listeners,
+    Optional command_socket_file,
+    Optional clients,
+    Optional workers,
+    Usual committed_version,
+    Usual last_request,
+    Usual upgrade_request,
+    Usual upgrade_smooth,
+    Optional rollback,
+    Usual superseding,
+    Usual fleet_was_up,
+});
+
+record!(OurListener, {
+    Optional name,
+    Usual typed,
+    Optional unix_file,
+});
+
+record!(OurClient, {
+    Usual json,
+    Usual request,
+});
+
+record!(OurWorker, {
+    Optional spinup_monotonic,
+    Optional signaled_monotonic,
+    Usual newcomer,
+    Usual failed,
+});
