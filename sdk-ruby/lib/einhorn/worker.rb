@@ -264,7 +264,10 @@ module Einhorn
         return false unless stream?(socket) && leads_to_master?(socket)
 
         send_all(socket, line, deadline)
-        socket.close unless leave_open
+        unless leave_open
+          socket.autoclose = true
+          socket.close
+        end
         true
       rescue SystemCallError, IOError
         false
