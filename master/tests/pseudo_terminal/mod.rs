@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Duration;
 
@@ -14,6 +14,9 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 /// Longest wait for something to appear; a test that needs it has failed.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Line editing asks the terminal to bracket what is pasted, once for each line that it reads.
+const EDITING_BEGINS: &str = "\x1b[?2004h";
 
 /// The terminal and the program on it. Stdout is a pipe, the rest is the terminal.
 pub(crate) struct Terminal {
@@ -33,7 +36,8 @@ impl Terminal {
     /// Starts `program` with `arguments`; the terminal controls it.
     #[allow(clippy::disallowed_methods, reason = "the program under test is no worker")]
     pub(crate) fn start(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
-        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        let keyboard =
+            openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&keyboard).unwrap();
         unlockpt(&keyboard).unwrap();
         let name = ptsname(&keyboard, Vec::new()).unwrap();
@@ -77,10 +81,21 @@ impl Terminal {
         self.screen.wait_for(text);
     }
 
-    /// Waits for the end; the exit status and what is on the terminal.
+    /// Waits until the program reads keys: what is pressed before may be lost.
+    #[track_caller]
+    pub(crate) fn wait_for_prompt(&mut self) {
+        self.screen.wait_for(EDITING_BEGINS);
+    }
+
+    /// Waits for the end; the exit status, and what nobody has waited for on the terminal and
+    /// on stdout.
+    #[track_caller]
     pub(crate) fn finish(mut self) -> (Option<i32>, String, String) {
-        let status = self.child.wait().unwrap();
-        (status.code(), self.screen.rest(), self.stdout.rest())
+        let (Some(stdout), Some(screen)) = (self.stdout.rest(), self.screen.rest()) else {
+            self.child.kill().unwrap();
+            panic!("it goes on");
+        };
+        (self.child.wait().unwrap().code(), screen, stdout)
     }
 }
 
@@ -114,10 +129,14 @@ impl Screen {
         }
     }
 
-    fn rest(mut self) -> String {
-        while let Ok(bytes) = self.bytes.recv_timeout(PATIENCE) {
-            self.text.push_str(&String::from_utf8_lossy(&bytes));
+    /// Everything up to the end, if that comes.
+    fn rest(mut self) -> Option<String> {
+        loop {
+            match self.bytes.recv_timeout(PATIENCE) {
+                Ok(bytes) => self.text.push_str(&String::from_utf8_lossy(&bytes)),
+                Err(RecvTimeoutError::Disconnected) => return Some(self.text),
+                Err(RecvTimeoutError::Timeout) => return None,
+            }
         }
-        self.text
     }
 }
