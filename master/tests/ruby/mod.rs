@@ -3,7 +3,13 @@
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
+use einhorn_master::psych::Value;
+
 const SCRIPT: &str = include_str!("describe.rb");
+
+/// Line breaks to YAML 1.1 but not to 1.2. We escape them; Ruby writes some as they are, and
+/// then only a reader of YAML 1.1 gets back what was meant.
+pub(crate) const OLD_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 /// An installed Ruby.
 pub(crate) struct Ruby {
@@ -64,19 +70,38 @@ impl Ruby {
 }
 
 impl Answer {
-    /// Whether Ruby could not read the document.
-    pub(crate) fn is_error(&self) -> bool {
-        self.yaml.is_empty()
-    }
-
     fn parse(line: &str) -> Self {
         let (description, yaml) = line.split_once('\t').expect("two fields");
         Self { description: description.to_owned(), yaml: from_hex(yaml) }
     }
 }
 
+/// What a value is, in the words of `describe.rb`.
+pub(crate) fn describe(value: &Value) -> String {
+    let list = |items: &[Value]| items.iter().map(describe).collect::<Vec<_>>().join(", ");
+    match value {
+        Value::Null => "nil".to_owned(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Integer(number) => format!("int {number}"),
+        Value::BigInteger(digits) => format!("int {digits}"),
+        Value::Float(number) if number.is_nan() => "float nan".to_owned(),
+        Value::Float(number) => format!("float {}", hex(&number.to_be_bytes())),
+        Value::String(text) => format!("string {}", hex(text.as_bytes())),
+        Value::Bytes(bytes) => format!("string {}", hex(bytes)),
+        Value::Symbol(name) => format!("symbol {}", hex(name.as_bytes())),
+        Value::Time(time) => format!("time {}", time.nanoseconds),
+        Value::Sequence(items) => format!("[{}]", list(items)),
+        Value::Mapping(entries) => {
+            let pair = |(key, value)| format!("{} => {}", describe(key), describe(value));
+            let pairs: Vec<_> = entries.iter().map(|(key, value)| pair((key, value))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        Value::Set(members) => format!("set {{{}}}", list(members)),
+    }
+}
+
 /// `bytes` in hexadecimal.
-pub(crate) fn hex(bytes: &[u8]) -> String {
+fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
