@@ -25,7 +25,7 @@ impl Table {
                 cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
             })
             .collect();
-        let is_number = |cell: &str| cell.starts_with(|c: char| c.is_ascii_digit());
+        let is_number = |cell: &str| cell.bytes().all(|byte| b"0123456789. %".contains(&byte));
         let line = |row: &Vec<String>| {
             let cells = row.iter().zip(&widths).map(|(cell, &width)| {
                 if is_number(cell) { format!("{cell:>width$}") } else { format!("{cell:<width$}") }
@@ -45,7 +45,7 @@ mod tests {
     fn columns_are_as_wide_as_their_widest_cell() {
         let mut table = Table::new(["what", "n", ""]);
         table.row(&["a".into(), "100".into(), "x".into()]);
-        table.row(&["bcdefg".into(), "1".into(), String::new()]);
-        assert_eq!(table.render(), "  what    n\n  a       100  x\n  bcdefg    1\n");
+        table.row(&["10 bcd".into(), "1 %".into(), String::new()]);
+        assert_eq!(table.render(), "  what    n\n  a       100  x\n  10 bcd  1 %\n");
     }
 }

@@ -122,11 +122,11 @@ fn how_to_go_on(einhorn: &Path, time_server: &Path) {
     let time_server = short(time_server);
     println!(
         "\
-By hand, in two terminals:
+\nBy hand, in two terminals:
   TIME_SERVER_VERSION=1 {einhorn} -b 127.0.0.1:8080 -n 4 -m manual {time_server}
   curl 127.0.0.1:8080              # again and again: another worker each time
   {shell} -e status
-  {shell} -e upgrade               # after a new build, say
+  {shell} -e upgrade   # after a new build, say
   {shell} -e die"
     );
 }

@@ -18,11 +18,11 @@ use crate::Programs;
 
 const BATCHES: usize = 41;
 const ROUND_TRIPS: u32 = 1000;
-const WANTED: f64 = 1.6;
-/// The shortest command that is answered, and one whose answer is a whole table.
-const REQUESTS: [(&str, &str); 2] = [
-    ("ehlo", "{\"command\":\"ehlo\",\"user\":\"bench\",\"id\":1}\n"),
-    ("status", "{\"command\":\"status\",\"id\":1}\n"),
+/// A command that is answered at once with the ratio to reach, and one whose answer is a whole
+/// table.
+const REQUESTS: [(&str, &str, &str); 2] = [
+    ("ehlo", "{\"command\":\"ehlo\",\"user\":\"bench\",\"id\":1}\n", "1.60"),
+    ("status", "{\"command\":\"status\",\"id\":1}\n", ""),
 ];
 
 pub(crate) fn run(programs: &Programs) -> Result<()> {
@@ -37,7 +37,7 @@ pub(crate) fn run(programs: &Programs) -> Result<()> {
 
     let mut table =
         Table::new(["", "min", "median", "spread", "ratio of mins", "of medians", "wanted"]);
-    for (name, request) in REQUESTS {
+    for (name, request, wanted) in REQUESTS {
         let mut times = (Vec::new(), Vec::new());
         for batch in 0..=BATCHES {
             let (bare, einhorn) = (echo.batch(request)?, command.batch(request)?);
@@ -56,15 +56,7 @@ pub(crate) fn run(programs: &Programs) -> Result<()> {
         table.row(&[a, b, c, d]);
         let [a, b, c, d] = row(name.to_owned(), &einhorn);
         let (mins, medians) = (einhorn.min() / bare.min(), einhorn.median() / bare.median());
-        table.row(&[
-            a,
-            b,
-            c,
-            d,
-            format!("{mins:.2}"),
-            format!("{medians:.2}"),
-            format!("{WANTED:.2}"),
-        ]);
+        table.row(&[a, b, c, d, format!("{mins:.2}"), format!("{medians:.2}"), wanted.to_owned()]);
     }
     print!("{}", table.render());
     drop(command);
