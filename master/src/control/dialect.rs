@@ -35,10 +35,8 @@ pub enum Malformed {
         found: &'static str,
     },
     /// The reader cannot make sense of it.
-    #[error("the line cannot be read as {language}: {reason}")]
+    #[error("cannot read the line: {reason}")]
     Syntax {
-        /// `JSON` or `YAML`.
-        language: &'static str,
         /// What the reader says.
         reason: String,
     },
@@ -108,9 +106,7 @@ fn read_yaml(text: &[u8], limits: &Limits) -> Result<Value, Malformed> {
         ReadError::Malformed { .. }
         | ReadError::NotUtf8 { .. }
         | ReadError::KeyNotScalar { .. }
-        | ReadError::UnknownTag(_) => {
-            Malformed::Syntax { language: "YAML", reason: error.to_string() }
-        }
+        | ReadError::UnknownTag(_) => Malformed::Syntax { reason: error.to_string() },
     })
 }
 

@@ -36,7 +36,7 @@ pub(super) fn read(text: &str, limits: &Limits) -> Result<Value, Malformed> {
     let reading = Reading { limits, fault: Cell::new(None), values: Cell::new(0) };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Reader { depth: 0, reading: &reading }.deserialize(&mut deserializer).map_err(|error| {
-        let syntax = || Malformed::Syntax { language: "JSON", reason: error.to_string() };
+        let syntax = || Malformed::Syntax { reason: format!("not valid JSON: {error}") };
         reading.fault.take().unwrap_or_else(syntax)
     })
 }
