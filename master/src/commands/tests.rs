@@ -142,6 +142,18 @@ fn help_has_a_line_for_each_command() {
 }
 
 #[test]
+fn the_shell_completes_every_command_that_people_type() {
+    let typed: Vec<&str> =
+        TABLE.iter().map(|row| row.name).filter(|name| !name.starts_with("worker:")).collect();
+    let mut completed = einhorn_protocol::command::FOR_PEOPLE.to_vec();
+    for name in &typed {
+        assert!(completed.contains(name), "{name}");
+    }
+    completed.retain(|name| !typed.contains(name));
+    assert_eq!(completed, [""; 0], "the shell knows commands that the master does not");
+}
+
+#[test]
 fn the_target_stays_within_its_range() {
     target(r#"{"command":"inc"}"#, 3);
     target(r#"{"command":"dec"}"#, 1);

@@ -189,6 +189,9 @@ impl Master {
     /// The last words: everybody gets what was still to be written, as far as it can be.
     fn take_leave(&mut self) {
         self.serve_clients();
+        if self.instance.launch.kill_children_on_exit {
+            self.signal_those_left();
+        }
         crate::log::flush();
     }
 }

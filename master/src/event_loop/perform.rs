@@ -68,6 +68,15 @@ impl Master {
         }
     }
 
+    /// With `-k` nobody is left behind without having been asked to stop. The kernel does the
+    /// same when this process is gone, but not for a worker that has changed its user.
+    pub(super) fn signal_those_left(&self) {
+        for pid in self.pool.workers().filter_map(|worker| worker.pid) {
+            // One that has ended meanwhile needs no signal.
+            let _ = signals::send(pid, Signal::USR2);
+        }
+    }
+
     /// Takes in every child that has ended.
     pub(super) fn reap(&mut self) {
         loop {

@@ -116,7 +116,7 @@ pub enum Report {
     /// An upgrade begins.
     UpgradeBegun { mode: UpgradeMode, from: Version, to: Version, target: usize },
     /// Where an upgrade stands.
-    UpgradeProgress { acked: usize, target: usize, old: usize, waiting_for: Vec<Name> },
+    UpgradeProgress { acked: usize, target: usize, old: usize, waiting_for: Vec<Name>, again: bool },
     /// An upgrade is given up; the old version comes back.
     RollbackBegun { from: Version, to: Version },
     /// An upgrade ended.
@@ -142,7 +142,8 @@ impl Report {
     /// How loud it is.
     pub fn level(&self) -> Level {
         match self {
-            Self::Pinged { .. } => Level::Debug,
+            // The lines about each worker say it already, but for a reminder.
+            Self::Pinged { .. } | Self::UpgradeProgress { again: false, .. } => Level::Debug,
             Self::AcknowledgementIgnored { .. } | Self::DiedEarly { .. } | Self::Died { .. } => {
                 Level::Warn
             }
@@ -249,7 +250,7 @@ impl Report {
                     Count(*target, "worker")
                 )
             }
-            Self::UpgradeProgress { acked, target, old, waiting_for } => {
+            Self::UpgradeProgress { acked, target, old, waiting_for, again: _ } => {
                 write!(f, "{acked}/{target} acknowledged, {old} old serving")?;
                 if !waiting_for.is_empty() {
                     write!(f, "; waiting for worker {}", waiting_for.join(", "))?;

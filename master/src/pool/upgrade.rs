@@ -211,7 +211,7 @@ impl Pool {
             waiting_for.push(format!("and {} more", counts.2 - NAMED_MAX));
         }
         let target = self.target();
-        self.report(Report::UpgradeProgress { acked, target, old, waiting_for });
+        self.report(Report::UpgradeProgress { acked, target, old, waiting_for, again });
     }
 
     pub(super) fn remind(&mut self, now: Moment) {
