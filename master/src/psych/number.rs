@@ -2,6 +2,9 @@
 
 use super::value::Value;
 
+/// Most digits of the hours in `1:30`; more could not be counted in seconds.
+const HOURS_DIGITS_MAX: usize = 12;
+
 /// The integer or floating-point number that `text` stands for.
 pub(super) fn parse(text: &str) -> Option<Value> {
     let (negative, digits) = split_sign(text);
@@ -74,35 +77,33 @@ fn special(text: &str) -> Option<Value> {
 /// `1:30` and `1:30:00`. Psych reads both as hours first, and gives a sign to the first part
 /// only.
 fn sexagesimal(digits: &str, negative: bool) -> Option<Value> {
-    let (first, rest) = digits.split_once(':')?;
-    let (second, third) = match rest.split_once(':') {
-        Some((second, third)) => (second, Some(third)),
-        None => (rest, None),
+    let (clock, fraction) = match digits.split_once('.') {
+        Some((clock, fraction)) => (clock, Some(fraction)),
+        None => (digits, None),
     };
-    let (last, fraction) = match third.unwrap_or(second).split_once('.') {
-        Some((whole, fraction)) => (whole, Some(fraction)),
-        None => (third.unwrap_or(second), None),
-    };
-    let minutes = if third.is_some() { second } else { last };
-    let is_part = |part: &str| match part.as_bytes() {
-        [digit] => digit.is_ascii_digit(),
-        [tens, digit] => (b'0'..=b'5').contains(tens) && digit.is_ascii_digit(),
-        _ => false,
-    };
-    let hours = grouped(first, "_")?;
-    let fraction = fraction
-        .map(|digits| grouped(&format!("0{digits}"), "_"))
-        .map_or(Some(None), |digits| digits.map(Some))?;
-    (is_part(minutes) && is_part(last) && hours.len() <= 12).then_some(())?;
+    let mut parts = clock.split(':');
+    let hours = grouped(parts.next()?, "_").filter(|hours| hours.len() <= HOURS_DIGITS_MAX)?;
     let hours: i64 = hours.parse().ok()?;
-    let of_hour = minutes.parse::<i64>().ok()? * 60
-        + if third.is_some() { last.parse::<i64>().ok()? } else { 0 };
-    let whole = if negative { -hours } else { hours } * 3600 + of_hour;
+    let minutes = sixtieth(parts.next()?)?;
+    let seconds = parts.next().map(sixtieth);
+    parts.next().is_none().then_some(())?;
+    let (seconds, unit) = match seconds {
+        Some(seconds) => (seconds?, 1.0),
+        None => (0, 60.0),
+    };
+    let whole = if negative { -hours } else { hours } * 3600 + minutes * 60 + seconds;
     let Some(fraction) = fraction else { return Some(Value::Integer(whole)) };
-    let unit = if third.is_some() { 1.0 } else { 60.0 };
-    let fraction: f64 = format!("0.{}", &fraction[1..]).parse().ok()?;
+    let digits: String = fraction.chars().filter(|character| *character != '_').collect();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then_some(())?;
+    let fraction: f64 = format!("0.{digits}0").parse().ok()?;
     #[expect(clippy::cast_precision_loss, reason = "that is what a floating-point number is")]
     Some(Value::Float(whole as f64 + fraction * unit))
+}
+
+/// `0` to `59`, with or without a leading zero.
+fn sixtieth(text: &str) -> Option<i64> {
+    let short = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|number| short && *number < 60)
 }
 
 /// Digits with a point; an exponent needs its sign.
