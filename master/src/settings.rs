@@ -54,6 +54,33 @@ pub struct Settings {
     pub ack_mode: AckMode,
     /// When a worker that is not up has failed.
     pub ack_timeout: AckTimeout,
+    /// What an upgrade must prove, and when it is given up.
+    pub upgrade: UpgradeRules,
+}
+
+/// What an upgrade must prove, and when it is given up. One upgrade may have its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UpgradeRules {
+    /// Newcomers that must count before more are started; none given: 1 in a smooth upgrade,
+    /// 0 in a fleet upgrade.
+    pub canary: Option<u32>,
+    /// How long a newcomer must live after its acknowledgement before it counts.
+    pub soak: Duration,
+    /// Newcomers that may fail before the upgrade is given up; 0: any number.
+    pub attempts: u32,
+    /// How long the whole may take.
+    pub timeout: Option<Duration>,
+}
+
+impl Default for UpgradeRules {
+    fn default() -> Self {
+        Self {
+            canary: None,
+            soak: Duration::ZERO,
+            attempts: default::UPGRADE_ATTEMPTS,
+            timeout: None,
+        }
+    }
 }
 
 /// Why a setting was refused. One line, without a final stop.
@@ -134,6 +161,7 @@ impl Settings {
             signal_timeout: None,
             ack_mode: AckMode::Timer(Duration::from_secs_f64(default::ACK_SECONDS)),
             ack_timeout: AckTimeout::Default,
+            upgrade: UpgradeRules::default(),
         }
     }
 

@@ -9,7 +9,7 @@ use einhorn_master::psych::{Limits, Value, read};
 use einhorn_master::signal::Signal;
 use einhorn_master::state::{
     AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, Nice, OurClient, OurListener,
-    OurWorker, Ours, Snapshot, WorkerChild,
+    OurUpgrade, OurWorker, Ours, Rules, Snapshot, WorkerChild,
 };
 use einhorn_protocol::limit;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -107,6 +107,46 @@ fn client() -> impl Strategy<Value = ClientConnection> {
     )
 }
 
+prop_compose! {
+    fn rules()(
+        canary in option::of(any::<u32>()),
+        soak in seconds(),
+        attempts in option::of(any::<u32>()),
+        timeout in option::of(seconds()),
+    ) -> Rules {
+        Rules { canary, soak, attempts, timeout }
+    }
+}
+
+prop_compose! {
+    fn upgrade()(
+        request in any::<u64>(),
+        flags in any::<(bool, bool)>(),
+        rules in rules(),
+        begun_monotonic in option::of(any::<u64>()),
+        failures in any::<u32>(),
+        failed_pid in option::of(1..i32::MAX),
+        failed_reason in option::of(text()),
+        rollback in option::of(text()),
+        rollback_why in option::of(text()),
+    ) -> OurUpgrade {
+        OurUpgrade {
+            request,
+            smooth: flags.0,
+            rules,
+            to: request / 2,
+            begun_monotonic,
+            canary_passed: flags.1,
+            failures,
+            failed_pid,
+            failed_index: failures / 2,
+            failed_reason,
+            rollback,
+            rollback_why,
+        }
+    }
+}
+
 fn ours() -> impl Strategy<Value = Ours> {
     let file = || option::of((any::<u64>(), any::<u64>()));
     let listener = (option::of(text()), bytes(), file())
@@ -117,6 +157,8 @@ fn ours() -> impl Strategy<Value = Ours> {
         |(spinup_monotonic, newcomer, failed)| OurWorker {
             spinup_monotonic,
             signaled_monotonic: spinup_monotonic.map(|start| start / 2),
+            acked_monotonic: spinup_monotonic.map(|start| start / 3),
+            soaking: failed && newcomer,
             newcomer,
             failed,
         },
@@ -129,10 +171,19 @@ fn ours() -> impl Strategy<Value = Ours> {
         btree_map(1..i32::MAX, client, 0..3),
         btree_map(1..i32::MAX, worker, 0..3),
         (any::<u64>(), any::<bool>()),
-        option::of(text()),
+        (rules(), option::of(upgrade())),
     )
         .prop_map(
-            |(ack_timeout, fd_base, listeners, file, clients, workers, number, rollback)| Ours {
+            |(
+                ack_timeout,
+                fd_base,
+                listeners,
+                file,
+                clients,
+                workers,
+                number,
+                (rules, upgrade),
+            )| Ours {
                 ack_timeout,
                 fd_base,
                 gc_before_fork: number.1,
@@ -142,9 +193,9 @@ fn ours() -> impl Strategy<Value = Ours> {
                 workers,
                 committed_version: number.0,
                 last_request: number.0 / 2,
-                upgrade_request: number.0 / 3,
-                upgrade_smooth: !number.1,
-                rollback,
+                rules,
+                next_rules: number.1.then_some(rules),
+                upgrade,
                 superseding: number.1,
                 fleet_was_up: !number.1,
             },

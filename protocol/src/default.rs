@@ -10,6 +10,8 @@ pub const ACK_SECONDS: f64 = 1.0;
 pub const SPAWN_SECONDS: f64 = 1.0;
 /// Seconds in which a newcomer of an upgrade must be up.
 pub const UPGRADE_ACK_TIMEOUT_SECONDS: f64 = 300.0;
+/// Newcomers of an upgrade that may fail before it is given up.
+pub const UPGRADE_ATTEMPTS: u32 = 5;
 /// Verbosity: 0 debug, 1 info, 2 errors only.
 pub const VERBOSITY: u8 = 1;
 /// Stem of the default file names: `einhorn.sock`, `einhorn-NAME.sock`.

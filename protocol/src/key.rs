@@ -14,6 +14,8 @@ pub const MESSAGE: &str = "message";
 pub const WAIT: &str = "wait";
 /// Reply: a short stable code, one of [`crate::error_code`]; absent when all went well.
 pub const ERROR: &str = "error";
+/// Last reply to an upgrade, to a JSON request: how it ended, for programs.
+pub const RESULT: &str = "result";
 /// Request of a worker: its pid, an integer.
 pub const PID: &str = "pid";
 /// Request `ehlo`: the name of whoever is calling.

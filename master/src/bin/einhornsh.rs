@@ -22,7 +22,7 @@ fn main() -> ExitCode {
 fn talk(arguments: &Arguments) -> ExitCode {
     match run(arguments, |variable| env::var_os(variable)) {
         Ok(Ending::Well) => ExitCode::SUCCESS,
-        Ok(Ending::LastReplyFailed) => ExitCode::FAILURE,
+        Ok(Ending::LastReplyFailed(status)) => ExitCode::from(status),
         Err(error) if error.is_closed_stdout() => ExitCode::FAILURE,
         Err(error) => failure(&error),
     }

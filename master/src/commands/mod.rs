@@ -138,16 +138,16 @@ pub static TABLE: [Command; 18] = [
     ),
     row(
         command::UPGRADE,
-        "",
+        "[--canary N] [--soak S] [--attempts N] [--timeout S]",
         "reload, then replace the workers one after the other",
-        0,
+        8,
         upgrade::smooth,
     ),
     row(
         command::UPGRADE_FLEET,
-        "",
+        "[the same]",
         "reload, start a whole new set of workers, retire the old set",
-        0,
+        8,
         upgrade::fleet,
     ),
     row(

@@ -1,12 +1,13 @@
 //! `status`: the workers as a table for people, or as JSON.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::{Value as Json, json};
 
 use super::{Context, ListenerFacts, Outcome};
 use crate::control::Request;
-use crate::pool::{UpgradeMode, Worker};
+use crate::pool::{Phase, Upgrade, UpgradeMode, Worker};
 use crate::psych::Value;
 
 pub(super) fn status(context: &Context<'_>, request: &Request) -> Outcome {
@@ -24,6 +25,7 @@ fn stage(context: &Context<'_>, worker: &Worker) -> &'static str {
     match (worker.is_stopping(), worker.acked, worker.version == context.pool.version()) {
         (true, _, _) if worker.failed => "failed",
         (true, _, _) => "stopping",
+        (false, true, true) if !worker.counts => "soaking",
         (false, true, true) => "up",
         (false, true, false) => "up, old",
         (false, false, _) => "starting",
@@ -36,9 +38,15 @@ fn as_json(context: &Context<'_>) -> Json {
     let upgrade = pool.upgrade().map(|upgrade| {
         json!({
             "mode": mode(upgrade.mode),
-            "rolling_back": upgrade.rollback.is_some(),
+            "phase": pool.phase().map(Phase::name),
+            "to_version": upgrade.to,
+            "failures": upgrade.failures,
+            "attempts": upgrade.rules.attempts,
+            "soak_seconds": upgrade.rules.soak.as_secs_f64(),
+            "timeout_seconds": upgrade.rules.timeout.map(|span| span.as_secs_f64()),
             "seconds": context.now.since(upgrade.begun).as_secs_f64(),
             "acked": pool.census().acked(),
+            "soaking": pool.census().soaking(),
             "old": pool.census().old(),
         })
     });
@@ -122,18 +130,34 @@ fn progress(context: &Context<'_>) -> Option<String> {
         return Some("shutting down".to_string());
     }
     if let Some(upgrade) = pool.upgrade() {
-        let what = if upgrade.rollback.is_some() { "going back to" } else { "upgrading to" };
-        return Some(format!(
-            "{what} version {} ({}) since {}: {}/{} acknowledged, {} old serving",
-            pool.version(),
-            mode(upgrade.mode),
-            span(context.now.since(upgrade.begun)),
-            pool.census().acked(),
-            pool.settings().number,
-            pool.census().old()
-        ));
+        return Some(upgrade_line(context, upgrade));
     }
     pool.pending_reload().map(|_| "checking that the new code can start".to_string())
+}
+
+fn upgrade_line(context: &Context<'_>, upgrade: &Upgrade) -> String {
+    let (pool, census) = (context.pool, context.pool.census());
+    let mut line = format!(
+        "{} upgrade to version {}, {} since {}: {}/{} acknowledged, {} soaking, {} old serving",
+        mode(upgrade.mode),
+        upgrade.to,
+        pool.phase().map_or("", Phase::name),
+        span(context.now.since(upgrade.begun)),
+        census.acked(),
+        pool.settings().number,
+        census.soaking(),
+        census.old()
+    );
+    if upgrade.failures > 0 {
+        let _ = write!(line, ", {} failed", upgrade.failures);
+        if upgrade.rules.attempts > 0 {
+            let _ = write!(line, " of {} allowed", upgrade.rules.attempts);
+        }
+    }
+    if let Some(timeout) = upgrade.rules.timeout {
+        let _ = write!(line, ", given up after {}", span(timeout));
+    }
+    line
 }
 
 fn listener_line((index, listener): (usize, &ListenerFacts)) -> String {

@@ -9,7 +9,7 @@ use super::*;
 use crate::moment::WallTime;
 use crate::pool::{Action, SpawnId, UpgradeMode};
 use crate::psych::Value;
-use crate::settings::{AckMode, Settings};
+use crate::settings::{AckMode, Settings, UpgradeRules};
 use crate::signal::Signal;
 
 const NOW: Moment =
@@ -188,11 +188,33 @@ fn die_stops_with_usr2_unless_told_otherwise() {
 
 #[test]
 fn upgrades_are_followed_by_who_asked() {
-    let outcome = ask(r#"{"command":"upgrade_fleet","id":1}"#);
+    let outcome = ask(r#"{"command":"upgrade_fleet","args":["--canary","2","--soak=3"],"id":1}"#);
     assert_eq!(outcome.follow, Follow::Upgrade);
     assert!(reply(&outcome).wait);
-    let event = Event::UpgradeRequested { mode: UpgradeMode::Fleet, request: 1 };
+    let event = Event::UpgradeRequested {
+        mode: UpgradeMode::Fleet,
+        rules: UpgradeRules {
+            canary: Some(2),
+            soak: Duration::from_secs(3),
+            ..UpgradeRules::default()
+        },
+        request: 1,
+    };
     assert_eq!(outcome.effects, [Effect::Pool(event)]);
+}
+
+#[test]
+fn options_of_an_upgrade_are_checked() {
+    let upgrade = |args: &str| format!(r#"{{"command":"upgrade","args":[{args}]}}"#);
+    for (args, words) in [
+        (r#""--soka","1""#, "unknown option \"--soka\""),
+        (r#""--soak""#, "--soak cannot be"),
+        (r#""--soak","-1""#, "from 0"),
+        (r#""--attempts","1.5""#, "whole number"),
+        (r#""now""#, "unknown option"),
+    ] {
+        refused(&upgrade(args), error_code::BAD_ARGUMENTS, words);
+    }
 }
 
 #[test]

@@ -4,8 +4,11 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
-use crate::control::{Connection, Overrun, Reply, ReturnAddress, Topic};
+use einhorn_protocol::key;
+
+use crate::control::{Connection, Dialect, Overrun, Reply, ReturnAddress, Topic};
 use crate::pool::RequestNumber;
+use crate::psych::Value;
 use crate::sys::process::own_pid;
 use crate::sys::socket::Peer;
 
@@ -118,9 +121,17 @@ impl Client {
         if has_request || can_read { Turn::Again } else { Turn::Idle }
     }
 
-    /// Ends what it follows of upgrades up to the one given, and tells it so.
-    pub(super) fn end_subscription(&mut self, reply: &Reply) -> Result<(), Overrun> {
+    /// Ends what it follows of upgrades, and tells it so; a JSON client with `result` too.
+    pub(super) fn end_subscription(
+        &mut self,
+        reply: &Reply,
+        result: &Value,
+    ) -> Result<(), Overrun> {
         match self.connection.unsubscribe(Topic::Upgrade) {
+            Some(address) if address.dialect == Dialect::Json => {
+                let reply = reply.clone().with(key::RESULT, result.clone());
+                self.reply(&reply, &address)
+            }
             Some(address) => self.reply(reply, &address),
             None => Ok(()),
         }

@@ -1,5 +1,7 @@
 //! A client's turn: bytes → requests → commands → replies and effects.
 
+use std::time::Duration;
+
 use einhorn_protocol::error_code;
 use mio::Token;
 
@@ -7,7 +9,8 @@ use super::Master;
 use super::client::Client;
 use crate::commands::{self, Context, Effect, Follow, Outcome};
 use crate::control::{Reply, Request, Topic};
-use crate::pool::{Callers, Event, Report, UpgradeEnd};
+use crate::pool::{Callers, Event, Report, UpgradeEnd, Version};
+use crate::psych::Value;
 use crate::sys::clock;
 use crate::sys::process::own_pid;
 
@@ -126,14 +129,19 @@ impl Master {
     pub(super) fn publish(&mut self, report: &Report) {
         ::log::log!(report.level(), "{report}");
         match report {
-            Report::UpgradeEnded { end, callers, .. } => {
+            Report::UpgradeEnded { end, callers, from, to, took } => {
+                let result = upgrade_result(end, *from, *to, *took);
                 let reply = match end.error() {
                     None => Reply::done(report.to_string()),
                     Some(code) => Reply::failed(code, report.to_string()),
                 };
                 let callers = *callers;
                 self.clients.for_each_follower(|client| {
-                    if is_among(client, callers) { client.end_subscription(&reply) } else { Ok(()) }
+                    if is_among(client, callers) {
+                        client.end_subscription(&reply, &result)
+                    } else {
+                        Ok(())
+                    }
                 });
                 if matches!(end, UpgradeEnd::ReloadFailed(_) | UpgradeEnd::ShuttingDown) {
                     self.answer_reloads(&reply);
@@ -170,6 +178,33 @@ impl Master {
         self.pool.handle(clock::now(), event);
         self.perform_actions();
     }
+}
+
+/// How an upgrade ended, for programs.
+fn upgrade_result(end: &UpgradeEnd, from: Version, to: Version, took: Option<Duration>) -> Value {
+    let text = |text: &str| Value::String(text.to_string());
+    let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
+    let mut entries = vec![
+        (text("outcome"), text(end.name())),
+        (text("from_version"), number(from)),
+        (text("to_version"), number(to)),
+    ];
+    if let Some(took) = took {
+        entries.push((text("seconds"), Value::Float(took.as_secs_f64())));
+    }
+    if let UpgradeEnd::RolledBack { why, .. } | UpgradeEnd::ReloadFailed(why) = end {
+        entries.push((text("reason"), text(why)));
+    }
+    if let UpgradeEnd::RolledBack { failure: Some(failure), .. } = end {
+        let pid = failure.pid.map_or(Value::Null, |pid| Value::Integer(pid.into()));
+        let worker = vec![
+            (text("pid"), pid),
+            (text("index"), number(failure.index.into())),
+            (text("reason"), text(&failure.reason)),
+        ];
+        entries.push((text("worker"), Value::Mapping(worker)));
+    }
+    Value::Mapping(entries)
 }
 
 fn is_among(client: &Client, callers: Callers) -> bool {

@@ -68,7 +68,8 @@ impl Master {
         }
         ::log::info!("{signal}: upgrading");
         let (mode, request) = (UpgradeMode::Smooth, self.pool.next_request());
-        self.tell_pool(Event::UpgradeRequested { mode, request });
+        let rules = self.pool.settings().upgrade;
+        self.tell_pool(Event::UpgradeRequested { mode, rules, request });
     }
 
     fn step_target(&mut self, signal: Signal, step: i8) {

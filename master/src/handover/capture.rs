@@ -6,19 +6,19 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use einhorn_protocol::error_code;
-
 use super::listeners;
 use crate::control::{Connection, Dialect, Topic};
 use crate::instance::Instance;
 use crate::moment::Moment;
 use crate::options::FdBase;
-use crate::pool::{PendingReload, Pid, RequestNumber, Restored, UpgradeEnd, UpgradeMode, Worker};
-use crate::settings::{AckMode, AckTimeout, Settings};
+use crate::pool::{
+    PendingReload, Pid, RequestNumber, Restored, Upgrade, UpgradeEnd, UpgradeMode, Worker,
+};
+use crate::settings::{AckMode, AckTimeout, Settings, UpgradeRules};
 use crate::start::Listener;
 use crate::state::{
-    self, AckTimer, Bytes, Child, ClientConnection, Config, OurClient, OurWorker, Ours, Snapshot,
-    WorkerChild,
+    self, AckTimer, Bytes, Child, ClientConnection, Config, OurClient, OurUpgrade, OurWorker, Ours,
+    Snapshot, WorkerChild,
 };
 use crate::sys::files::Identity;
 
@@ -157,7 +157,6 @@ fn connection(client: &ClientRecord<'_>) -> ClientConnection {
 }
 
 fn ours(instance: &Instance, pool: &Restored, clients: &[ClientRecord<'_>]) -> Ours {
-    let upgrade = pool.upgrade.as_ref();
     Ours {
         ack_timeout: match pool.settings.ack_timeout {
             AckTimeout::Default => None,
@@ -175,12 +174,12 @@ fn ours(instance: &Instance, pool: &Restored, clients: &[ClientRecord<'_>]) -> O
         workers: pool.workers.iter().filter_map(our_worker).collect(),
         committed_version: pool.committed,
         last_request: pool.last_request,
-        upgrade_request: upgrade.map_or(0, |(_, request, ..)| *request),
-        upgrade_smooth: upgrade.is_some_and(|(mode, ..)| *mode == UpgradeMode::Smooth),
-        rollback: upgrade
-            .and_then(|(.., rollback)| rollback.as_ref())
-            .and_then(UpgradeEnd::error)
-            .map(str::to_owned),
+        rules: rules(pool.settings.upgrade),
+        next_rules: match pool.pending_reload {
+            Some(PendingReload::Upgrade { rules: next, .. }) => Some(rules(next)),
+            Some(PendingReload::Plain) | None => None,
+        },
+        upgrade: pool.upgrade.as_ref().map(our_upgrade),
         superseding: matches!(
             pool.pending_reload,
             Some(PendingReload::Upgrade { superseding: true, .. })
@@ -200,19 +199,50 @@ fn our_client(client: &ClientRecord<'_>) -> Option<(i32, OurClient)> {
 }
 
 fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
-    let nanoseconds = |at: Moment| u64::try_from(at.monotonic.as_nanos()).ok();
     Some((
         worker.pid?,
         OurWorker {
             spinup_monotonic: nanoseconds(worker.spinup_time),
             signaled_monotonic: worker.last_signaled_at.and_then(nanoseconds),
+            acked_monotonic: worker.acked_at.and_then(nanoseconds),
+            soaking: worker.acked && !worker.counts,
             newcomer: worker.newcomer,
             failed: worker.failed,
         },
     ))
 }
 
-/// The end that a rollback leads to, by its code.
-pub(super) fn rollback_of(code: &str) -> Option<UpgradeEnd> {
-    (code == error_code::ABORTED).then_some(UpgradeEnd::Aborted)
+fn rules(rules: UpgradeRules) -> state::Rules {
+    state::Rules {
+        canary: rules.canary,
+        soak: rules.soak.as_secs_f64(),
+        attempts: Some(rules.attempts),
+        timeout: rules.timeout.map(|span| span.as_secs_f64()),
+    }
+}
+
+fn our_upgrade(upgrade: &Upgrade) -> OurUpgrade {
+    let failure = upgrade.first_failure.as_ref();
+    let end = upgrade.rollback.as_ref().map(|rollback| &rollback.end);
+    OurUpgrade {
+        request: upgrade.request,
+        smooth: upgrade.mode == UpgradeMode::Smooth,
+        rules: rules(upgrade.rules),
+        to: upgrade.to,
+        begun_monotonic: nanoseconds(upgrade.begun),
+        canary_passed: upgrade.canary_passed,
+        failures: upgrade.failures,
+        failed_pid: failure.and_then(|failure| failure.pid),
+        failed_index: failure.map_or(0, |failure| failure.index),
+        failed_reason: failure.map(|failure| failure.reason.clone()),
+        rollback: end.map(|end| end.name().to_string()),
+        rollback_why: end.and_then(|end| match end {
+            UpgradeEnd::RolledBack { why, .. } => Some(why.clone()),
+            _ => None,
+        }),
+    }
+}
+
+fn nanoseconds(at: Moment) -> Option<u64> {
+    u64::try_from(at.monotonic.as_nanos()).ok()
 }

@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
+use super::workers::rules_of;
 use crate::options::{FdBase, Launch, Nice, OptionName};
 use crate::settings::{self, AckMode, Amount, Settings};
 use crate::state::{self, Bytes, Snapshot};
@@ -106,6 +107,15 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
         if row.set(&mut settings, amount).is_none() {
             ::log::warn!("state: {key} is {amount:?}, but must be {}; ignored", row.allowed);
         }
+    }
+    if snapshot.ours.is_some() {
+        let stored = rules_of(ours.rules);
+        let rules = &mut settings.upgrade;
+        let takes = |option: OptionName| !launch.explicit.contains(&option);
+        replace(&mut rules.canary, takes(OptionName::Canary), stored.canary);
+        replace(&mut rules.soak, takes(OptionName::Soak), stored.soak);
+        replace(&mut rules.attempts, takes(OptionName::UpgradeAttempts), stored.attempts);
+        replace(&mut rules.timeout, takes(OptionName::UpgradeTimeout), stored.timeout);
     }
     if !launch.explicit.contains(&OptionName::AckMode) {
         settings.ack_mode = match snapshot.ack_mode {

@@ -3,14 +3,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::capture::rollback_of;
+use einhorn_protocol::error_code;
+
 use crate::moment::{Moment, WallTime};
 use crate::options::Launch;
 use crate::pool::{
-    PendingReload, Pid, Pool, RequestNumber, Restored, SpawnId, UpgradeMode, Worker,
+    Failure, PendingReload, Pid, Pool, RequestNumber, Restored, Rollback, SpawnId, Upgrade,
+    UpgradeEnd, UpgradeMode, Worker,
 };
+use crate::settings::UpgradeRules;
 use crate::signal::Signal;
-use crate::state::{Child, Ours, Snapshot, WorkerChild};
+use crate::state::{self, Child, OurUpgrade, Ours, Snapshot, WorkerChild};
 use crate::sys::children::{self, ChildState};
 
 /// The number of a request that another master took.
@@ -27,14 +30,13 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
     let last_mode = mode(snapshot.smooth_upgrade);
     let begun = snapshot.last_upgraded.map_or(now, |wall| moment_of(wall, now));
     let upgrade = snapshot.upgrading.then(|| {
-        if is_foreign {
-            // Callers of a Ruby master are not told apart: all follow the newest upgrade.
-            let request = if snapshot.reloading_for_upgrade { 0 } else { FOREIGN_REQUEST };
-            (last_mode, request, begun, None)
-        } else {
-            let rollback = ours.rollback.as_deref().and_then(rollback_of);
-            (mode(ours.upgrade_smooth), ours.upgrade_request, begun, rollback)
+        if let Some(known) = &ours.upgrade {
+            return our_upgrade(known, begun, now);
         }
+        // Callers of a Ruby master are not told apart: all follow the newest upgrade.
+        let request = if snapshot.reloading_for_upgrade { 0 } else { FOREIGN_REQUEST };
+        let rules = launch.settings.upgrade;
+        Upgrade::begin(last_mode, rules, request, snapshot.version, begun)
     });
     Pool::restore(Restored {
         settings: launch.settings.clone(),
@@ -47,6 +49,7 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
         upgrade,
         pending_reload: snapshot.reloading_for_upgrade.then_some(PendingReload::Upgrade {
             mode: last_mode,
+            rules: ours.next_rules.map_or(launch.settings.upgrade, rules_of),
             request: last_request,
             superseding: ours.superseding,
         }),
@@ -55,6 +58,40 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
         fleet_was_up: is_foreign || ours.fleet_was_up,
         workers,
     })
+}
+
+fn our_upgrade(known: &OurUpgrade, begun: Moment, now: Moment) -> Upgrade {
+    let mode = if known.smooth { UpgradeMode::Smooth } else { UpgradeMode::Fleet };
+    let begun = on_clock(begun, known.begun_monotonic, now);
+    let mut upgrade = Upgrade::begin(mode, rules_of(known.rules), known.request, known.to, begun);
+    upgrade.canary_passed = known.canary_passed;
+    upgrade.failures = known.failures;
+    upgrade.first_failure = known.failed_reason.clone().map(|reason| Failure {
+        pid: known.failed_pid,
+        index: known.failed_index,
+        reason,
+    });
+    let end = known.rollback.as_deref().map(|code| match code {
+        error_code::ABORTED => UpgradeEnd::Aborted,
+        _ => UpgradeEnd::RolledBack {
+            why: known.rollback_why.clone().unwrap_or_default(),
+            failure: upgrade.first_failure.clone(),
+        },
+    });
+    upgrade.rollback = end.map(Rollback::new);
+    upgrade
+}
+
+/// Rules that crossed; what makes no sense in them is the default.
+pub(super) fn rules_of(known: state::Rules) -> UpgradeRules {
+    let span = |seconds: f64| Duration::try_from_secs_f64(seconds).ok();
+    let default = UpgradeRules::default();
+    UpgradeRules {
+        canary: known.canary,
+        soak: span(known.soak).unwrap_or(default.soak),
+        attempts: known.attempts.unwrap_or(default.attempts),
+        timeout: known.timeout.and_then(span),
+    }
 }
 
 /// Children that this process really has. One that has ended is taken too: its end is reaped
@@ -94,6 +131,8 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
         None => snapshot.upgrading && child.version == snapshot.version,
     };
     worker.failed = known.failed;
+    worker.counts = child.acked && !known.soaking;
+    worker.acked_at = child.acked.then(|| on_clock(now, known.acked_monotonic, now));
     worker.spinup_time = on_clock(spinup_time, known.spinup_monotonic, now);
     if !signaled.is_empty() {
         worker.last_signaled_at = last_signaled_at.or(Some(now));

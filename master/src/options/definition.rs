@@ -15,6 +15,10 @@ pub enum OptionName {
     Seconds,
     MaxUnacked,
     MaxUpgradeAdditional,
+    Canary,
+    Soak,
+    UpgradeAttempts,
+    UpgradeTimeout,
     SignalTimeout,
     Backlog,
     FdBase,
@@ -71,7 +75,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 27] = [
+pub(super) static DEFINITIONS: [Definition; 31] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
@@ -113,6 +117,16 @@ pub(super) static DEFINITIONS: [Definition; 27] = [
     row(Name::MaxUpgradeAdditional, "max-upgrade-additional", None, Value("N"), UPGRADES,
         "Gradual starts never make more than --number + N workers, 1 or more [default: no \
          limit]"),
+    row(Name::Canary, "canary", None, Value("N"), UPGRADES,
+        "Newcomers of an upgrade that must be up before more are started [default: 1, but 0 in \
+         a fleet upgrade]"),
+    row(Name::Soak, "soak", None, Value("SECONDS"), UPGRADES,
+        "A newcomer counts when it has lived SECONDS after it was up [default: 0]"),
+    row(Name::UpgradeAttempts, "upgrade-attempts", None, Value("N"), UPGRADES,
+        "Give an upgrade up, and go back to the old version, when N newcomers have failed; 0 \
+         for never [default: 5]"),
+    row(Name::UpgradeTimeout, "upgrade-timeout", None, Value("SECONDS"), UPGRADES,
+        "Give an upgrade up when it takes longer than SECONDS; 0 for never [default: never]"),
     row(Name::DropEnvVar, "drop-env-var", None, Values("NAME"), UPGRADES,
         "Leave the variable NAME out of the environment of a reloaded master. Repeatable"),
     row(Name::ReexecAs, "reexec-as", None, Value("CMDLINE"), UPGRADES,

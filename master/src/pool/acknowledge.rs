@@ -16,14 +16,22 @@ use crate::signal::Signal;
 /// hangs already, so without an end to it its place would never be filled.
 pub(super) const FAILED_GRACE: Duration = Duration::from_secs(10);
 
-/// The one deadline that `worker` has: to count as up, to have failed, or to be killed.
-pub(super) fn deadline_of(worker: &Worker, settings: &Settings) -> Option<Duration> {
+/// The one deadline that `worker` has: to be up, to count, to have failed, or to be killed.
+/// `soak` is what the upgrade in progress wants of its newcomers.
+pub(super) fn deadline_of(
+    worker: &Worker,
+    settings: &Settings,
+    soak: Duration,
+) -> Option<Duration> {
     worker.pid?;
     if worker.is_stopping() {
         return if worker.is_killed() { None } else { kill_deadline(worker, settings) };
     }
-    if worker.acked {
+    if worker.counts {
         return None;
+    }
+    if worker.acked {
+        return Some(worker.acked_at?.monotonic.saturating_add(soak));
     }
     let wait = match settings.ack_mode {
         AckMode::Timer(time) => Some(time),
@@ -53,7 +61,7 @@ impl Pool {
         let version = worker.version;
         let due: Vec<Signal> = worker.signaled.iter().copied().collect();
         self.by_pid.insert(pid, id);
-        self.failed_spawns = 0;
+        self.pace_of(id).note_start();
         self.change(id, |worker| {
             worker.pid = Some(pid);
             worker.spinup_time = now;
@@ -65,12 +73,12 @@ impl Pool {
     }
 
     /// A worker says that it is up.
-    pub(super) fn take_acknowledgement(&mut self, id: SpawnId) {
+    pub(super) fn take_acknowledgement(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
         let reason = match self.settings.ack_mode {
             AckMode::Timer(_) => "workers count as up after a time (--ack-mode)",
             AckMode::Manual if worker.acked => "it is up already",
-            AckMode::Manual => return self.acknowledge(id),
+            AckMode::Manual => return self.acknowledge(now, id),
         };
         self.report(Report::AcknowledgementIgnored { worker: self.name(id), reason });
     }
@@ -87,26 +95,39 @@ impl Pool {
     pub(super) fn acknowledgement_deadline(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
         match self.settings.ack_mode {
-            AckMode::Timer(_) => self.acknowledge(id),
+            _ if worker.acked => self.change(id, |worker| worker.counts = true),
+            AckMode::Timer(_) => self.acknowledge(now, id),
             AckMode::Manual => {
                 let waited = ack_timeout(worker, &self.settings)
                     .unwrap_or_else(|| now.since(worker.spinup_time));
-                self.deaths_before_ack = self.deaths_before_ack.saturating_add(1);
+                let why = Why::NotAcknowledged(waited);
+                self.pace_of(id).note_death();
                 self.change(id, |worker| worker.failed = true);
-                self.ask_to_stop(now, id, Signal::USR2, Why::NotAcknowledged(waited));
+                self.ask_to_stop(now, id, Signal::USR2, why);
+                self.note_failure(id, &why.to_string());
             }
         }
     }
 
-    fn acknowledge(&mut self, id: SpawnId) {
-        self.deaths_before_ack = 0;
-        self.change(id, |worker| worker.acked = true);
+    fn acknowledge(&mut self, now: Moment, id: SpawnId) {
+        self.pace_of(id).note_success();
+        let soak = self.soak();
+        self.change(id, |worker| {
+            worker.acked = true;
+            worker.acked_at = Some(now);
+            worker.counts = !worker.newcomer || soak.is_zero();
+        });
         let (acked, target) = (self.census.acked(), self.target());
         self.report(Report::Acknowledged { worker: self.name(id), acked, target });
     }
 
+    /// How long newcomers must live after they are up.
+    pub(super) fn soak(&self) -> Duration {
+        self.upgrade.as_ref().map_or(Duration::ZERO, |upgrade| upgrade.rules.soak)
+    }
+
     pub(super) fn note_fleet_up(&mut self) {
-        if !self.fleet_was_up && self.census.acked() >= self.target() {
+        if !self.fleet_was_up && self.census.counted() >= self.target() {
             self.fleet_was_up = true;
             self.report(Report::FleetUp { target: self.target() });
         }

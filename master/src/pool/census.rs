@@ -14,34 +14,37 @@ use super::worker::{SpawnId, Version, Worker};
 pub enum Standing {
     /// Of the current version, not yet up.
     ModernUnacked,
-    /// Of the current version, up.
-    ModernAcked,
+    /// Of the current version, up, but its soak is not over.
+    ModernSoaking,
+    /// Of the current version, and it counts.
+    ModernServing,
     /// Of the current version, asked to stop.
     ModernStopping,
-    /// Of another version, not yet up.
-    OldUnacked,
-    /// Of another version, up.
-    OldAcked,
+    /// Of another version, and it never came to count.
+    OldUnproven,
+    /// Of another version, and it serves.
+    OldServing,
     /// Of another version, asked to stop.
     OldStopping,
 }
 
 /// What `worker` is when `current` is the current version.
 pub fn standing(worker: &Worker, current: Version) -> Standing {
-    match (worker.version == current, worker.is_stopping(), worker.acked) {
+    match (worker.version == current, worker.is_stopping(), worker.counts) {
         (true, true, _) => Standing::ModernStopping,
-        (true, false, true) => Standing::ModernAcked,
+        (true, false, true) => Standing::ModernServing,
+        (true, false, false) if worker.acked => Standing::ModernSoaking,
         (true, false, false) => Standing::ModernUnacked,
         (false, true, _) => Standing::OldStopping,
-        (false, false, true) => Standing::OldAcked,
-        (false, false, false) => Standing::OldUnacked,
+        (false, false, true) => Standing::OldServing,
+        (false, false, false) => Standing::OldUnproven,
     }
 }
 
 /// All workers, filed by standing, each set in the order of starting.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Census {
-    filed: [BTreeSet<SpawnId>; 6],
+    filed: [BTreeSet<SpawnId>; 7],
 }
 
 impl Census {
@@ -84,12 +87,27 @@ impl Census {
 
     /// Of the current version, not asked to stop and up.
     pub fn acked(&self) -> usize {
-        self.count(Standing::ModernAcked)
+        self.soaking() + self.counted()
+    }
+
+    /// Of the current version, not asked to stop, up and still to prove that it stays so.
+    pub fn soaking(&self) -> usize {
+        self.count(Standing::ModernSoaking)
+    }
+
+    /// Of the current version, not asked to stop, and they count.
+    pub fn counted(&self) -> usize {
+        self.count(Standing::ModernServing)
     }
 
     /// Of another version and not asked to stop.
     pub fn old(&self) -> usize {
-        self.count(Standing::OldUnacked) + self.count(Standing::OldAcked)
+        self.count(Standing::OldUnproven) + self.count(Standing::OldServing)
+    }
+
+    /// Of another version, asked to stop and still alive.
+    pub fn old_stopping(&self) -> usize {
+        self.count(Standing::OldStopping)
     }
 
     /// Asked to stop and still alive, of whatever version.
@@ -97,14 +115,14 @@ impl Census {
         self.count(Standing::ModernStopping) + self.count(Standing::OldStopping)
     }
 
-    /// How many workers of the current version are to be started for `target`.
-    pub fn missing(&self, target: usize) -> usize {
-        target.saturating_sub(self.modern())
+    /// How many workers of the current version are to be started for `goal`.
+    pub fn missing(&self, goal: usize) -> usize {
+        goal.saturating_sub(self.modern())
     }
 
-    /// Old workers that nobody asked to stop: those that are not up first, since they serve
-    /// nobody, then the oldest.
+    /// Old workers that nobody asked to stop: those that never came to count first, then the
+    /// oldest.
     pub fn old_in_order_of_retirement(&self) -> impl Iterator<Item = SpawnId> + '_ {
-        self.of(Standing::OldUnacked).chain(self.of(Standing::OldAcked))
+        self.of(Standing::OldUnproven).chain(self.of(Standing::OldServing))
     }
 }

@@ -2,33 +2,61 @@
 
 use std::cmp::Reverse;
 
-use super::report::{UpgradeEnd, Why};
+use super::report::Why;
+use super::rollback::Rollback;
 use super::worker::SpawnId;
-use super::{Pool, Standing, UpgradeMode};
+use super::{Pool, Standing, Upgrade, UpgradeMode};
 use crate::moment::Moment;
 use crate::signal::Signal;
 
 impl Pool {
     pub(super) fn cull(&mut self, now: Moment) {
         match &self.upgrade {
-            Some(_) if self.census.acked() >= self.target() => {
-                self.retire_old(now, usize::MAX, Why::Replaced);
-                self.end_upgrade(now);
+            Some(upgrade) if self.is_reached(upgrade) => {
+                let is_rollback = upgrade.rollback.is_some();
+                let why = if is_rollback { Why::OldVersion } else { Why::Replaced };
+                self.retire_old(now, usize::MAX, why);
+                if is_rollback {
+                    self.end_rollback(now);
+                } else {
+                    self.commit(now);
+                }
             }
             Some(upgrade) if upgrade.mode == UpgradeMode::Smooth || upgrade.rollback.is_some() => {
-                let serving = self.census.old() + self.census.acked();
+                self.forget_lingering();
+                self.retire_superseded(now);
+                let serving = self.census.old() + self.census.counted();
                 self.retire_old(now, serving.saturating_sub(self.target()), Why::Replaced);
             }
-            Some(_) => {}
+            Some(_) => self.retire_superseded(now),
             None => self.retire_old(now, usize::MAX, Why::OldVersion),
         }
         self.retire_excess(now);
+    }
+
+    /// As many count as there are to be, or a rollback has no hope of that.
+    fn is_reached(&self, upgrade: &Upgrade) -> bool {
+        self.census.counted() >= self.target()
+            || upgrade.rollback.as_ref().is_some_and(Rollback::is_hopeless)
     }
 
     fn retire_old(&mut self, now: Moment, count: usize, why: Why) {
         let chosen: Vec<SpawnId> = self.census.old_in_order_of_retirement().take(count).collect();
         for id in chosen {
             self.ask_to_stop(now, id, Signal::USR2, why);
+        }
+    }
+
+    /// Newcomers that never came to count and whose upgrade is not the one in progress: they
+    /// serve nobody, and nobody waits for them.
+    fn retire_superseded(&mut self, now: Moment) {
+        let is_superseded = |id: &SpawnId| {
+            self.workers.get(id).is_some_and(|worker| worker.version != self.committed)
+        };
+        let chosen: Vec<SpawnId> =
+            self.census.of(Standing::OldUnproven).filter(is_superseded).collect();
+        for id in chosen {
+            self.ask_to_stop(now, id, Signal::USR2, Why::OldVersion);
         }
     }
 
@@ -40,7 +68,8 @@ impl Pool {
             return;
         }
         let mut candidates = Vec::new();
-        for standing in [Standing::ModernUnacked, Standing::ModernAcked] {
+        for standing in [Standing::ModernUnacked, Standing::ModernSoaking, Standing::ModernServing]
+        {
             let mut of_standing: Vec<SpawnId> = self.census.of(standing).collect();
             of_standing.sort_by_key(|id| Reverse(self.workers.get(id).map(|worker| worker.index)));
             candidates.append(&mut of_standing);
@@ -48,13 +77,5 @@ impl Pool {
         for id in candidates.into_iter().take(excess) {
             self.ask_to_stop(now, id, Signal::USR2, Why::AboveTarget);
         }
-    }
-
-    fn end_upgrade(&mut self, now: Moment) {
-        let Some(upgrade) = self.upgrade.take() else { return };
-        let end = upgrade.rollback.clone().unwrap_or(UpgradeEnd::Done);
-        self.committed = self.version;
-        self.forget_newcomers();
-        self.report_upgrade_end(end, upgrade.request, Some(now.since(upgrade.begun)));
     }
 }

@@ -3,7 +3,7 @@
 use super::report::Report;
 use super::worker::{Exit, Pid, SpawnId, Version};
 use crate::psych::Value;
-use crate::settings::Settings;
+use crate::settings::{Settings, UpgradeRules};
 use crate::signal::Signal;
 
 /// How an upgrade replaces workers.
@@ -64,6 +64,8 @@ pub enum Event {
     UpgradeRequested {
         /// How.
         mode: UpgradeMode,
+        /// What it must prove, and when it is given up.
+        rules: UpgradeRules,
         /// Whose request it is.
         request: RequestNumber,
     },

@@ -15,9 +15,11 @@ mod cull;
 mod deadlines;
 mod event;
 mod index;
+mod pace;
 mod replenish;
 mod report;
 mod restore;
+mod rollback;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -31,11 +33,13 @@ pub use census::{Census, Standing, standing};
 pub use event::{Action, Event, Reload, RequestNumber, UpgradeMode};
 pub use report::{Callers, Report, Seconds, UpgradeEnd, Why};
 pub use restore::Restored;
-pub use upgrade::{PendingReload, Upgrade};
+pub use rollback::Rollback;
+pub use upgrade::{Failure, PendingReload, Phase, Upgrade};
 pub use worker::{Exit, Pid, SpawnId, Version, Worker};
 
 use self::deadlines::Deadlines;
 use self::index::Indexes;
+use self::pace::Pace;
 use crate::moment::Moment;
 use crate::settings::Settings;
 
@@ -62,9 +66,8 @@ pub struct Pool {
     next_id: u64,
     version: Version,
     committed: Version,
-    deaths_before_ack: u32,
-    failed_spawns: u32,
-    last_spinup: Option<Moment>,
+    pace: Pace,
+    old_pace: Pace,
     last_upgraded: Option<Moment>,
     replenish_at: Option<Duration>,
     pending_reload: Option<PendingReload>,
@@ -88,9 +91,8 @@ impl Pool {
             next_id: 0,
             version: 0,
             committed: 0,
-            deaths_before_ack: 0,
-            failed_spawns: 0,
-            last_spinup: None,
+            pace: Pace::default(),
+            old_pace: Pace::default(),
             last_upgraded: None,
             replenish_at: None,
             pending_reload: None,
@@ -112,14 +114,14 @@ impl Pool {
             (_, Event::Spawned { id, pid }) => self.note_spawned(now, id, pid),
             (_, Event::SpawnFailed { id, reason }) => self.note_spawn_failed(id, reason),
             (_, Event::Exited { id, exit }) => self.note_exit(id, exit),
-            (_, Event::Acknowledged { id }) => self.take_acknowledgement(id),
+            (_, Event::Acknowledged { id }) => self.take_acknowledgement(now, id),
             (_, Event::Pinged { id, request_id }) => self.note_ping(now, id, request_id),
             (Stage::Serving, Event::ReloadRequested) => self.request_reload(),
-            (Stage::Serving, Event::UpgradeRequested { mode, request }) => {
-                self.request_upgrade(mode, request);
+            (Stage::Serving, Event::UpgradeRequested { mode, rules, request }) => {
+                self.request_upgrade(mode, rules, request);
             }
             (_, Event::ReloadFailed { reason }) => self.note_reload_failed(reason),
-            (Stage::Serving, Event::AbortRequested) => self.abort(now),
+            (Stage::Serving, Event::AbortRequested) => self.abort(),
             (
                 Stage::Stopping,
                 Event::ReloadRequested | Event::UpgradeRequested { .. } | Event::AbortRequested,
@@ -140,8 +142,8 @@ impl Pool {
 
     /// When to come back with [`Event::DeadlineReached`], by the monotonic clock.
     pub fn next_deadline(&self) -> Option<Duration> {
-        let reminder = self.upgrade.as_ref().map(|upgrade| upgrade.remind_at);
-        [self.deadlines.first(), self.replenish_at, reminder].into_iter().flatten().min()
+        let upgrade = self.upgrade.as_ref().and_then(Upgrade::next_deadline);
+        [self.deadlines.first(), self.replenish_at, upgrade].into_iter().flatten().min()
     }
 
     /// The worker with this pid.
@@ -201,6 +203,7 @@ impl Pool {
     fn settle(&mut self, now: Moment) {
         match self.stage {
             Stage::Serving => {
+                self.pass_canaries(now);
                 self.replenish(now);
                 self.cull(now);
                 self.note_fleet_up();
@@ -224,7 +227,7 @@ impl Pool {
                 self.acknowledgement_deadline(now, id);
             }
         }
-        self.remind(now);
+        self.meet_upgrade_deadlines(now);
     }
 
     fn change_settings(&mut self, settings: Settings) {
@@ -237,13 +240,14 @@ impl Pool {
 
     /// The only way to change a worker: keeps census and deadlines true.
     fn change(&mut self, id: SpawnId, change: impl FnOnce(&mut Worker)) {
+        let soak = self.soak();
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.census.unfile(id, standing(worker, self.version));
         if let Some(at) = worker.deadline.take() {
             self.deadlines.remove(at, id);
         }
         change(worker);
-        worker.deadline = acknowledge::deadline_of(worker, &self.settings);
+        worker.deadline = acknowledge::deadline_of(worker, &self.settings, soak);
         if let Some(at) = worker.deadline {
             self.deadlines.insert(at, id);
         }

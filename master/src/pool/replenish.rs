@@ -1,105 +1,142 @@
-//! Starting what is missing: all at once, or gradually with a back-off.
+//! Starting what is missing: all at once, or gradually.
 
 use std::time::Duration;
 
-use einhorn_protocol::limit;
-
 use super::event::UpgradeMode;
+use super::pace::Pace;
 use super::report::Report;
-use super::worker::{Exit, SpawnId, Worker};
+use super::worker::{Exit, SpawnId, Version, Worker};
 use super::{Action, Pool};
 use crate::moment::Moment;
 
-/// Each early death makes the wait before the next start this much longer.
-const BACK_OFF: f64 = 1.5;
-
-/// The least time between two gradual starts after `deaths` in a row, `protocol.md §7`.
-pub(super) fn interval(seconds: f64, deaths: u32) -> Duration {
-    #[expect(clippy::cast_precision_loss, reason = "30 s is a small number")]
-    let most = limit::SPAWN_INTERVAL_SECONDS_MAX as f64;
-    let exponent = i32::try_from(deaths).unwrap_or(i32::MAX);
-    let wait = (seconds * BACK_OFF.powi(exponent)).min(most);
-    Duration::try_from_secs_f64(wait)
-        .unwrap_or(Duration::from_secs(limit::SPAWN_INTERVAL_SECONDS_MAX))
-}
-
 impl Pool {
-    /// One gradual start if it is time for it, otherwise a deadline for it.
+    /// One gradual start of each version if it is time for it, otherwise a deadline for it.
     pub(super) fn replenish(&mut self, now: Moment) {
         self.replenish_at = None;
-        while self.census.missing(self.target()) > 0 && !self.is_held_back() {
-            let due = self.next_gradual_start();
-            if let Some(due) = due.filter(|due| *due > now.monotonic) {
-                self.replenish_at = Some(due);
-                return;
+        // Those that serve come first: the budget of an upgrade may have room for one only.
+        while self.missing_old() > 0 && !self.is_over_budget() {
+            if !self.is_due(now, self.old_pace) {
+                break;
             }
-            self.spawn(now);
+            self.spawn(now, self.committed);
+        }
+        while self.census.missing(self.goal()) > 0 && !self.is_held_back() {
+            if !self.is_due(now, self.pace) {
+                break;
+            }
+            self.spawn(now, self.version);
         }
     }
 
     /// The whole set at once, whatever the interval and the limits.
     pub(super) fn spawn_missing(&mut self, now: Moment) {
-        for _ in 0..self.census.missing(self.target()) {
-            self.spawn(now);
+        for _ in 0..self.census.missing(self.goal()) {
+            self.spawn(now, self.version);
         }
     }
 
-    /// The wait before the next gradual start.
-    pub(super) fn interval(&self) -> Duration {
-        let misses = self.deaths_before_ack.saturating_add(self.failed_spawns);
-        interval(self.settings.seconds, misses)
+    /// Whether a gradual start may be made; if not, a deadline is set for it.
+    fn is_due(&mut self, now: Moment, pace: Pace) -> bool {
+        match pace.next(self.settings.seconds) {
+            Some(due) if due > now.monotonic => {
+                self.replenish_at = Some(self.replenish_at.map_or(due, |at| at.min(due)));
+                false
+            }
+            Some(_) | None => true,
+        }
     }
 
-    fn next_gradual_start(&self) -> Option<Duration> {
-        self.last_spinup.map(|last| last.monotonic.saturating_add(self.interval()))
+    /// How many workers of the current version there are to be for now: the canaries, then
+    /// the target.
+    pub(super) fn goal(&self) -> usize {
+        let canaries = self.upgrade.as_ref().and_then(super::Upgrade::canaries_wanted);
+        canaries.map_or(self.target(), |canaries| canaries.min(self.target()))
+    }
+
+    /// Until an upgrade is committed, an old worker that dies is replaced by its like: those
+    /// that serve and those that are about to are never fewer than the target.
+    fn missing_old(&self) -> usize {
+        match &self.upgrade {
+            Some(upgrade) if upgrade.rollback.is_none() => {
+                self.target().saturating_sub(self.census.old() + self.census.counted())
+            }
+            Some(_) | None => 0,
+        }
     }
 
     fn is_held_back(&self) -> bool {
-        let most = |limit: u32| usize::try_from(limit).unwrap_or(usize::MAX);
-        if self.census.unacked() >= most(self.settings.max_unacked.get()) {
-            return true;
-        }
+        self.census.unacked() >= at_most(self.settings.max_unacked.get()) || self.is_over_budget()
+    }
+
+    fn is_over_budget(&self) -> bool {
         let fleet = self.upgrade.as_ref().is_some_and(|upgrade| {
             upgrade.mode == UpgradeMode::Fleet && upgrade.rollback.is_none()
         });
         match self.settings.max_upgrade_additional {
             Some(additional) if !fleet => {
-                let budget = self.target().saturating_add(most(additional.get()));
+                let budget = self.target().saturating_add(at_most(additional.get()));
                 self.census.alive() + 1 > budget
             }
             Some(_) | None => false,
         }
     }
 
-    fn spawn(&mut self, now: Moment) {
-        let id = SpawnId(self.next_id);
+    /// The pace of the worker's version.
+    pub(super) fn pace_of(&mut self, id: SpawnId) -> &mut Pace {
+        let version = self.workers.get(&id).map(|worker| worker.version);
+        self.pace_of_version(version.unwrap_or(self.version))
+    }
+
+    fn pace_of_version(&mut self, version: Version) -> &mut Pace {
+        if version == self.version { &mut self.pace } else { &mut self.old_pace }
+    }
+
+    fn spawn(&mut self, now: Moment, version: Version) {
+        let mut worker = Worker::new(SpawnId(self.next_id), now);
         self.next_id += 1;
-        let index = self.indexes.take();
-        let version = self.version;
-        let newcomer = self.upgrade.as_ref().is_some_and(|upgrade| upgrade.rollback.is_none());
-        self.last_spinup = Some(now);
-        self.insert(Worker { version, index, newcomer, ..Worker::new(id, now) });
+        worker.version = version;
+        worker.index = self.indexes.take();
+        worker.newcomer = version == self.version
+            && self.upgrade.as_ref().is_some_and(|upgrade| upgrade.rollback.is_none());
+        self.pace_of_version(version).last_spinup = Some(now);
+        let (id, index) = (worker.id, worker.index);
+        self.insert(worker);
         self.actions.push_back(Action::Spawn { id, index, version });
     }
 
     pub(super) fn note_spawn_failed(&mut self, id: SpawnId, reason: String) {
         let Some(worker) = self.remove(id) else { return };
-        self.failed_spawns = self.failed_spawns.saturating_add(1);
-        let next = self.interval();
+        let seconds = self.settings.seconds;
+        let pace = self.pace_of_version(worker.version);
+        pace.note_failed_start();
+        let next = pace.interval(seconds);
         self.report(Report::NotStarted { index: worker.index, reason, next });
     }
 
     pub(super) fn note_exit(&mut self, id: SpawnId, exit: Exit) {
         let Some(worker) = self.remove(id) else { return };
         let name = worker.to_string();
-        let report = if worker.is_stopping() {
-            Report::Stopped { worker: name, exit }
-        } else if worker.acked {
-            Report::Died { worker: name, exit }
+        if worker.is_stopping() {
+            self.report(Report::Stopped { worker: name, exit });
+            return;
+        }
+        if worker.acked {
+            self.report(Report::Died { worker: name, exit });
         } else {
-            self.deaths_before_ack = self.deaths_before_ack.saturating_add(1);
-            Report::DiedEarly { worker: name, exit, next: self.interval() }
-        };
-        self.report(report);
+            let next = self.note_early_death(worker.version);
+            self.report(Report::DiedEarly { worker: name, exit, next });
+        }
+        self.note_failure_of(&worker, &exit.to_string());
     }
+
+    fn note_early_death(&mut self, version: Version) -> Duration {
+        let seconds = self.settings.seconds;
+        let pace = self.pace_of_version(version);
+        pace.note_death();
+        pace.interval(seconds)
+    }
+}
+
+fn at_most(limit: u32) -> usize {
+    usize::try_from(limit).unwrap_or(usize::MAX)
 }

@@ -7,6 +7,7 @@ use einhorn_protocol::error_code;
 use log::Level;
 
 use super::event::{RequestNumber, UpgradeMode};
+use super::upgrade::Failure;
 use super::worker::{Exit, Version};
 use crate::signal::Signal;
 
@@ -51,7 +52,14 @@ impl fmt::Display for Why {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UpgradeEnd {
     /// All workers are of the new version.
-    Done,
+    Committed,
+    /// New workers failed, or it took too long; the old version is back.
+    RolledBack {
+        /// What was too much.
+        why: String,
+        /// The first new worker that failed.
+        failure: Option<Failure>,
+    },
     /// The master could not re-execute itself.
     ReloadFailed(String),
     /// A newer request took its place.
@@ -63,14 +71,45 @@ pub enum UpgradeEnd {
 }
 
 impl UpgradeEnd {
+    /// Its name, for programs: `committed`, or the error code.
+    pub fn name(&self) -> &'static str {
+        self.error().unwrap_or("committed")
+    }
+
     /// The stable code for the last reply; none for success.
     pub fn error(&self) -> Option<&'static str> {
         match self {
-            Self::Done => None,
+            Self::Committed => None,
+            Self::RolledBack { .. } => Some(error_code::ROLLED_BACK),
             Self::ReloadFailed(_) => Some(error_code::RELOAD_FAILED),
             Self::Superseded => Some(error_code::SUPERSEDED),
             Self::Aborted => Some(error_code::ABORTED),
             Self::ShuttingDown => Some(error_code::SHUTTING_DOWN),
+        }
+    }
+}
+
+/// Why it ended so, as the tail of a line; nothing where there is no more to say.
+impl fmt::Display for UpgradeEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RolledBack { why, failure: None } | Self::ReloadFailed(why) => {
+                write!(f, ": {why}")
+            }
+            Self::RolledBack { why, failure: Some(failure) } => {
+                write!(f, ": {why}, first worker {failure}")
+            }
+            Self::Aborted => f.write_str(" as asked"),
+            Self::Committed | Self::Superseded | Self::ShuttingDown => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            Some(pid) => write!(f, "{pid} (index {}): {}", self.index, self.reason),
+            None => write!(f, "(index {}): {}", self.index, self.reason),
         }
     }
 }
@@ -116,11 +155,27 @@ pub enum Report {
     /// An upgrade begins.
     UpgradeBegun { mode: UpgradeMode, from: Version, to: Version, target: usize },
     /// Where an upgrade stands.
-    UpgradeProgress { acked: usize, target: usize, old: usize, waiting_for: Vec<Name>, again: bool },
+    UpgradeProgress {
+        acked: usize,
+        target: usize,
+        soaking: usize,
+        old: usize,
+        retiring: usize,
+        waiting_for: Vec<Name>,
+        again: bool,
+    },
+    /// The first newcomers count.
+    CanariesPassed { count: usize },
     /// An upgrade is given up; the old version comes back.
-    RollbackBegun { from: Version, to: Version },
+    RollbackBegun { from: Version, to: Version, end: UpgradeEnd },
     /// An upgrade ended.
-    UpgradeEnded { end: UpgradeEnd, callers: Callers, version: Version, took: Option<Duration> },
+    UpgradeEnded {
+        end: UpgradeEnd,
+        callers: Callers,
+        from: Version,
+        to: Version,
+        took: Option<Duration>,
+    },
     /// A re-exec that was no part of an upgrade failed.
     ReloadFailed { reason: String },
     /// All workers are gone.
@@ -147,10 +202,14 @@ impl Report {
             Self::AcknowledgementIgnored { .. } | Self::DiedEarly { .. } | Self::Died { .. } => {
                 Level::Warn
             }
-            Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. } => Level::Warn,
+            Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. }
+            | Self::RollbackBegun { .. } => Level::Warn,
             Self::NotStarted { .. }
             | Self::ReloadFailed { .. }
-            | Self::UpgradeEnded { end: UpgradeEnd::ReloadFailed(_), .. } => Level::Error,
+            | Self::UpgradeEnded {
+                end: UpgradeEnd::ReloadFailed(_) | UpgradeEnd::RolledBack { .. },
+                ..
+            } => Level::Error,
             Self::Started { .. }
             | Self::Acknowledged { .. }
             | Self::Stopped { .. }
@@ -159,7 +218,7 @@ impl Report {
             | Self::FleetUp { .. }
             | Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }
-            | Self::RollbackBegun { .. }
+            | Self::CanariesPassed { .. }
             | Self::UpgradeEnded { .. }
             | Self::AllGone => Level::Info,
         }
@@ -178,6 +237,7 @@ impl Report {
             | Self::Signaled { .. }
             | Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }
+            | Self::CanariesPassed { .. }
             | Self::RollbackBegun { .. } => true,
             Self::AcknowledgementIgnored { .. }
             | Self::Pinged { .. }
@@ -230,6 +290,7 @@ impl fmt::Display for Report {
             Self::AllGone => f.write_str("all workers are gone"),
             Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }
+            | Self::CanariesPassed { .. }
             | Self::RollbackBegun { .. }
             | Self::UpgradeEnded { .. } => self.fmt_upgrade(f),
         }
@@ -250,27 +311,43 @@ impl Report {
                     Count(*target, "worker")
                 )
             }
-            Self::UpgradeProgress { acked, target, old, waiting_for, again: _ } => {
-                write!(f, "{acked}/{target} acknowledged, {old} old serving")?;
+            Self::UpgradeProgress {
+                acked, target, soaking, old, retiring, waiting_for, ..
+            } => {
+                write!(f, "{acked}/{target} acknowledged")?;
+                if *soaking > 0 {
+                    write!(f, ", {soaking} of them soaking")?;
+                }
+                write!(f, ", {old} old serving, {retiring} old retiring")?;
                 if !waiting_for.is_empty() {
                     write!(f, "; waiting for worker {}", waiting_for.join(", "))?;
                 }
                 Ok(())
             }
-            Self::RollbackBegun { from, to } => {
-                write!(f, "giving version {from} up, going back to version {to}")
+            Self::CanariesPassed { count } => {
+                let canaries = if *count == 1 { "canary" } else { "canaries" };
+                write!(f, "{count} {canaries} up, starting the others")
             }
-            Self::UpgradeEnded { end, version, took, .. } => {
+            Self::RollbackBegun { from, to, end } => {
+                write!(f, "giving version {from} up{end}, going back to version {to}")
+            }
+            Self::UpgradeEnded { end, from, to, took, .. } => {
                 match end {
-                    UpgradeEnd::Done => write!(f, "upgrade done: version {version}")?,
-                    UpgradeEnd::ReloadFailed(reason) => {
-                        write!(f, "upgrade failed, version {version} serves on: {reason}")?;
+                    UpgradeEnd::Committed => {
+                        write!(f, "upgrade done: version {from} -> {to} committed")?;
+                    }
+                    UpgradeEnd::RolledBack { .. } => write!(
+                        f,
+                        "upgrade to version {to} rolled back, version {from} serves on{end}"
+                    )?,
+                    UpgradeEnd::ReloadFailed(_) => {
+                        write!(f, "upgrade failed, version {from} serves on{end}")?;
                     }
                     UpgradeEnd::Superseded => {
-                        write!(f, "upgrade superseded by a newer one, to version {version}")?;
+                        write!(f, "upgrade superseded by a newer one, to version {to}")?;
                     }
                     UpgradeEnd::Aborted => {
-                        write!(f, "upgrade aborted, version {version} serves on")?;
+                        write!(f, "upgrade to version {to} aborted, version {from} serves on")?;
                     }
                     UpgradeEnd::ShuttingDown => {
                         f.write_str("upgrade ended: the master is shutting down")?;

@@ -1,7 +1,6 @@
 //! The pool as plain data, for crossing a re-exec.
 
 use super::event::{RequestNumber, UpgradeMode};
-use super::report::UpgradeEnd;
 use super::upgrade::{PendingReload, Upgrade};
 use super::worker::{SpawnId, Version, Worker};
 use super::{Pool, Stage};
@@ -27,8 +26,8 @@ pub struct Restored {
     pub last_upgraded: Option<Moment>,
     /// The mode of the last upgrade asked for, in progress or not.
     pub last_mode: UpgradeMode,
-    /// The upgrade in progress: its mode, request, beginning, and the end it is rolled back to.
-    pub upgrade: Option<(UpgradeMode, RequestNumber, Moment, Option<UpgradeEnd>)>,
+    /// The upgrade in progress.
+    pub upgrade: Option<Upgrade>,
     /// What the re-exec is for.
     pub pending_reload: Option<PendingReload>,
     /// The newest upgrade request.
@@ -45,16 +44,13 @@ impl Pool {
         let mut pool = Self::new(restored.settings);
         pool.version = restored.version;
         pool.committed = restored.committed;
-        pool.deaths_before_ack = restored.deaths_before_ack;
-        pool.last_spinup = restored.last_spinup;
+        pool.pace.deaths = restored.deaths_before_ack;
+        pool.pace.last_spinup = restored.last_spinup;
         pool.last_upgraded = restored.last_upgraded;
         pool.pending_reload = restored.pending_reload;
         pool.last_request = restored.last_request;
         pool.fleet_was_up = restored.fleet_was_up;
-        pool.upgrade = restored.upgrade.map(|(mode, request, begun, rollback)| Upgrade {
-            rollback,
-            ..Upgrade::begin(mode, request, begun)
-        });
+        pool.upgrade = restored.upgrade;
         if restored.stopping {
             pool.stage = Stage::Stopping;
         }
@@ -84,14 +80,11 @@ impl Pool {
             workers: self.workers.values().filter(|worker| worker.pid.is_some()).cloned().collect(),
             version: self.version,
             committed: self.committed,
-            deaths_before_ack: self.deaths_before_ack,
-            last_spinup: self.last_spinup,
+            deaths_before_ack: self.pace.deaths,
+            last_spinup: self.pace.last_spinup,
             last_upgraded: self.last_upgraded,
             last_mode: pending_mode.or(current_mode).unwrap_or(UpgradeMode::Smooth),
-            upgrade: self
-                .upgrade
-                .as_ref()
-                .map(|u| (u.mode, u.request, u.begun, u.rollback.clone())),
+            upgrade: self.upgrade.clone(),
             pending_reload: self.pending_reload,
             last_request: self.last_request,
             stopping: self.stage != Stage::Serving,

@@ -73,8 +73,9 @@ impl Pool {
         if reload.is_some() {
             self.actions.push_back(Action::Reload(Reload::Cancel));
         }
-        if self.upgrade.take().is_some() || reload.is_some_and(PendingReload::is_for_upgrade) {
+        if self.upgrade.is_some() || reload.is_some_and(PendingReload::is_for_upgrade) {
             self.report_upgrade_end(UpgradeEnd::ShuttingDown, self.last_request, None);
+            self.upgrade = None;
         }
     }
 

@@ -53,6 +53,7 @@ impl From<ExitStatus> for Exit {
 }
 
 /// Everything that is known about a worker.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own in the state")]
 #[derive(Clone, Debug, PartialEq)]
 pub struct Worker {
     /// Its identity.
@@ -63,9 +64,14 @@ pub struct Worker {
     pub version: Version,
     /// Its `EINHORN_CHILD_INDEX`, unique among the living.
     pub index: u32,
-    /// It counts as up.
+    /// It is up: it has said so, or its time was over.
     pub acked: bool,
-    /// It is a newcomer of an upgrade, so that the upgrade's acknowledgement timeout holds.
+    /// When it was up.
+    pub acked_at: Option<Moment>,
+    /// It counts as one of those that serve: it is up, and where an upgrade wants newcomers
+    /// to soak it has done so.
+    pub counts: bool,
+    /// It is a newcomer of an upgrade, so that the upgrade's rules hold for it.
     pub newcomer: bool,
     /// Signals by which it was asked to stop; empty while it should go on.
     pub signaled: BTreeSet<Signal>,
@@ -92,6 +98,8 @@ impl Worker {
             version: 0,
             index: 0,
             acked: false,
+            acked_at: None,
+            counts: false,
             newcomer: false,
             signaled: BTreeSet::new(),
             last_signaled_at: None,

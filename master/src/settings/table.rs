@@ -35,7 +35,7 @@ pub struct Setting {
 }
 
 /// Every setting that is a number.
-pub static TABLE: [Setting; 7] = [
+pub static TABLE: [Setting; 11] = [
     Setting {
         key: "number",
         option: "number",
@@ -121,6 +121,52 @@ pub static TABLE: [Setting; 7] = [
             AckTimeout::Never => "none".to_owned(),
             AckTimeout::After(span) => span.as_secs_f64().to_string(),
         },
+    },
+    Setting {
+        key: "canary",
+        option: "canary",
+        allowed: "a whole number from 0 to 10000",
+        set: |settings, amount| {
+            settings.upgrade.canary = match amount {
+                Amount::Absent => None,
+                number => Some(number.whole(0, limit::WORKERS_MAX.into())?),
+            };
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.upgrade.canary),
+    },
+    Setting {
+        key: "soak",
+        option: "soak",
+        allowed: "a number of seconds from 0 to 1000000000",
+        set: |settings, amount| {
+            settings.upgrade.soak = amount.seconds()?;
+            Some(())
+        },
+        show: |settings| settings.upgrade.soak.as_secs_f64().to_string(),
+    },
+    Setting {
+        key: "upgrade_attempts",
+        option: "upgrade-attempts",
+        allowed: "a whole number from 0 (any number) to 4294967295",
+        set: |settings, amount| {
+            settings.upgrade.attempts = amount.whole(0, u32::MAX.into())?;
+            Some(())
+        },
+        show: |settings| settings.upgrade.attempts.to_string(),
+    },
+    Setting {
+        key: "upgrade_timeout",
+        option: "upgrade-timeout",
+        allowed: "a number of seconds from 0 (none) to 1000000000",
+        set: |settings, amount| {
+            settings.upgrade.timeout = match amount {
+                Amount::Absent => None,
+                number => Some(number.seconds()?).filter(|span| !span.is_zero()),
+            };
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.upgrade.timeout.map(|span| span.as_secs_f64())),
     },
 ];
 

@@ -80,7 +80,8 @@ fn keys_are_checked() {
     check(
         &mapping(&[("nunber", Value::Integer(5))]),
         "error: unknown setting \"nunber\" (the settings are number, backlog, seconds, \
-         max_unacked, max_upgrade_additional, signal_timeout, ack_timeout)",
+         max_unacked, max_upgrade_additional, signal_timeout, ack_timeout, canary, soak, \
+         upgrade_attempts, upgrade_timeout)",
     );
     check(
         &Value::Mapping(vec![

@@ -1,6 +1,6 @@
 //! One request and its replies, in words that every master understands: ours and Ruby's.
 
-use einhorn_protocol::{command, key};
+use einhorn_protocol::{command, error_code, key};
 
 use crate::control::{Malformed, decode_reply, encode_request};
 use crate::psych::{self, Value};
@@ -36,8 +36,8 @@ pub(super) enum Meaning {
     Progress,
     /// The last one; all went well, as far as it says.
     Done,
-    /// The last one, and it is an error.
-    Failed,
+    /// The last one, and it is an error: a script's exit status for it.
+    Failed(u8),
     /// To a request before this one.
     Stale,
 }
@@ -68,6 +68,20 @@ impl Requests {
     }
 }
 
+/// Exit statuses that tell how an upgrade ended; every other error is 1.
+const EXIT_STATUSES: [(&str, u8); 4] = [
+    (error_code::RELOAD_FAILED, 2),
+    (error_code::ROLLED_BACK, 3),
+    (error_code::ABORTED, 4),
+    (error_code::SUPERSEDED, 5),
+];
+
+fn exit_status(code: Option<&Value>) -> u8 {
+    let code = code.and_then(Value::as_str);
+    let row = EXIT_STATUSES.iter().find(|(known, _)| Some(*known) == code);
+    row.map_or(1, |(_, status)| *status)
+}
+
 /// Reads a line of the master's while the request `id` waits. A reply without an id is to
 /// that request, since there never is another.
 ///
@@ -82,7 +96,7 @@ pub(super) fn read(line: &[u8], id: i64) -> Result<Incoming, Malformed> {
     } else if is_set(key::WAIT) {
         Meaning::Progress
     } else if is_set(key::ERROR) {
-        Meaning::Failed
+        Meaning::Failed(exit_status(reply.get(key::ERROR)))
     } else {
         Meaning::Done
     };
@@ -128,8 +142,9 @@ mod tests {
     fn replies_of_our_master() {
         check(r#"{"message":"5\u0025 a","request_id":7}"#, "5% a", Meaning::Done);
         check(r#"{"message":"a","request_id":7,"wait":true}"#, "a", Meaning::Progress);
-        check(r#"{"message":"a","request_id":7,"error":"failed"}"#, "a", Meaning::Failed);
-        check(r#"{"message":"a","error":"malformed"}"#, "a", Meaning::Failed);
+        check(r#"{"message":"a","request_id":7,"error":"failed"}"#, "a", Meaning::Failed(1));
+        check(r#"{"message":"a","error":"malformed"}"#, "a", Meaning::Failed(1));
+        check(r#"{"message":"a","error":"rolled_back"}"#, "a", Meaning::Failed(3));
         check(r#"{"message":"a","request_id":6,"error":"x"}"#, "a", Meaning::Stale);
         check(
             r#"{"message":"a","request_id":7,"protocol":1,"capabilities":[]}"#,

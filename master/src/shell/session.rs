@@ -23,8 +23,8 @@ use crate::sys::interrupt::InterruptSource;
 pub enum Ending {
     /// Exit 0.
     Well,
-    /// A script's last reply was an error: exit 1.
-    LastReplyFailed,
+    /// A script's last reply was an error: exit with this status, 1 to 5.
+    LastReplyFailed(u8),
 }
 
 /// Why a talk could not begin or go on. The shell exits 1.
@@ -67,7 +67,8 @@ impl ShellError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Done,
-    Failed,
+    /// The exit status for it.
+    Failed(u8),
     /// Ctrl-C.
     Interrupted,
 }
@@ -137,7 +138,9 @@ impl Talk {
                 Meaning::Stale => say(&incoming.message),
                 Meaning::Progress => print(&incoming.message)?,
                 Meaning::Done => return print(&incoming.message).map(|()| Outcome::Done),
-                Meaning::Failed => return print(&incoming.message).map(|()| Outcome::Failed),
+                Meaning::Failed(status) => {
+                    return print(&incoming.message).map(|()| Outcome::Failed(status));
+                }
             }
         }
     }
@@ -171,7 +174,7 @@ impl Script {
             let request = self.talk.requests.command(words);
             self.ending = match self.talk.exchange(&request, None, print)? {
                 Outcome::Done | Outcome::Interrupted => Ending::Well,
-                Outcome::Failed => Ending::LastReplyFailed,
+                Outcome::Failed(status) => Ending::LastReplyFailed(status),
             };
         }
         Ok(Next::GoOn)

@@ -3,7 +3,7 @@
 use super::portable::Reader;
 use super::record::{Kind, Record, Row, read_into, record, written};
 use super::snapshot::{
-    Config, Nice, OurClient, OurListener, OurWorker, Ours, Snapshot, WorkerChild,
+    Config, Nice, OurClient, OurListener, OurUpgrade, OurWorker, Ours, Rules, Snapshot, WorkerChild,
 };
 use crate::psych::Value;
 
@@ -76,11 +76,33 @@ record!(Ours, {
     Optional workers,
     Usual committed_version,
     Usual last_request,
-    Usual upgrade_request,
-    Usual upgrade_smooth,
-    Optional rollback,
+    Usual rules,
+    Optional next_rules,
+    Optional upgrade,
     Usual superseding,
     Usual fleet_was_up,
+});
+
+record!(Rules, {
+    Optional canary,
+    Usual soak,
+    Optional attempts,
+    Optional timeout,
+});
+
+record!(OurUpgrade, {
+    Usual request,
+    Usual smooth,
+    Usual rules,
+    Usual to,
+    Optional begun_monotonic,
+    Usual canary_passed,
+    Usual failures,
+    Optional failed_pid,
+    Usual failed_index,
+    Optional failed_reason,
+    Optional rollback,
+    Optional rollback_why,
 });
 
 record!(OurListener, {
@@ -97,6 +119,8 @@ record!(OurClient, {
 record!(OurWorker, {
     Optional spinup_monotonic,
     Optional signaled_monotonic,
+    Optional acked_monotonic,
+    Usual soaking,
     Usual newcomer,
     Usual failed,
 });

@@ -20,5 +20,5 @@ mod snapshot;
 pub use note::{Note, StateError};
 pub use snapshot::{
     AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, FORMAT, Nice, OurClient,
-    OurListener, OurWorker, Ours, Snapshot, WorkerChild,
+    OurListener, OurUpgrade, OurWorker, Ours, Rules, Snapshot, WorkerChild,
 };

@@ -241,7 +241,6 @@ pub struct AckTimer {
 }
 
 /// What no other master knows, under `:einhorn`.
-#[expect(clippy::struct_excessive_bools, reason = "the format has them")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ours {
     /// `--ack-timeout` in seconds; 0: never; absent: the default rule.
@@ -262,16 +261,58 @@ pub struct Ours {
     pub committed_version: u64,
     /// The newest upgrade request.
     pub last_request: u64,
-    /// The request that the upgrade in progress carries out.
-    pub upgrade_request: u64,
-    /// The mode of the upgrade in progress, which need not be that of the last request.
-    pub upgrade_smooth: bool,
-    /// Set while the upgrade in progress is being undone, to the code of its end.
-    pub rollback: Option<String>,
+    /// What upgrades must prove, by the settings.
+    pub rules: Rules,
+    /// The same for the upgrade that the next image is to begin.
+    pub next_rules: Option<Rules>,
+    /// The upgrade in progress.
+    pub upgrade: Option<OurUpgrade>,
     /// Requests before the newest wait for this reload too.
     pub superseding: bool,
     /// The target was reached once.
     pub fleet_was_up: bool,
+}
+
+/// What an upgrade must prove, and when it is given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rules {
+    /// `--canary`.
+    pub canary: Option<u32>,
+    /// `--soak` in seconds.
+    pub soak: f64,
+    /// `--upgrade-attempts`; absent: the default.
+    pub attempts: Option<u32>,
+    /// `--upgrade-timeout` in seconds.
+    pub timeout: Option<f64>,
+}
+
+/// An upgrade in progress beyond the Ruby format.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct OurUpgrade {
+    /// The request that it carries out.
+    pub request: u64,
+    /// Its mode, which need not be that of the last request.
+    pub smooth: bool,
+    /// What it must prove.
+    pub rules: Rules,
+    /// The version that it is to bring in.
+    pub to: u64,
+    /// Its beginning by the monotonic clock, in nanoseconds.
+    pub begun_monotonic: Option<u64>,
+    /// Its canaries have proved themselves.
+    pub canary_passed: bool,
+    /// Newcomers that failed.
+    pub failures: u32,
+    /// The first of them: pid, if it had one.
+    pub failed_pid: Option<i32>,
+    /// The first of them: index.
+    pub failed_index: u32,
+    /// The first of them: how; absent if there was none.
+    pub failed_reason: Option<String>,
+    /// Set while it is being undone, to the code of its end.
+    pub rollback: Option<String>,
+    /// What made it go back.
+    pub rollback_why: Option<String>,
 }
 
 /// A listener beyond the Ruby format.
@@ -301,6 +342,10 @@ pub struct OurWorker {
     pub spinup_monotonic: Option<u64>,
     /// When it was asked to stop, by the monotonic clock, in nanoseconds.
     pub signaled_monotonic: Option<u64>,
+    /// When it was up by the monotonic clock, in nanoseconds.
+    pub acked_monotonic: Option<u64>,
+    /// It is up, and its soak is not over.
+    pub soaking: bool,
     /// It is a newcomer of the upgrade in progress.
     pub newcomer: bool,
     /// It did not come up in time.

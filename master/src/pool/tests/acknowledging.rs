@@ -142,7 +142,7 @@ fn newcomers_of_an_upgrade_have_300_seconds() {
             spawn w2 index 1 v1
         303 ack w2
             USR2 w0
-            done at v1, callers up to 1",
+            committed v0 to v1, callers up to 1",
     );
 }
 
@@ -162,6 +162,6 @@ fn an_ack_timeout_of_none_lets_an_upgrade_wait() {
         1000 tick
         1000 ack w1
             USR2 w0
-            done at v1, callers up to 1",
+            committed v0 to v1, callers up to 1",
     );
 }

@@ -46,7 +46,7 @@ fn a_smooth_upgrade_retires_one_old_worker_for_each_that_is_up_the_oldest_first(
             USR2 w0
         5 ack w2
             USR2 w1
-            done at v1, callers up to 1
+            committed v0 to v1, callers up to 1
         5 exit w0
         5 exit w1
         5 next
@@ -74,7 +74,7 @@ fn a_fleet_upgrade_retires_nobody_before_all_are_up() {
         3 ack w3
             USR2 w0
             USR2 w1
-            done at v1, callers up to 1",
+            committed v0 to v1, callers up to 1",
     );
 }
 
@@ -97,7 +97,7 @@ fn old_workers_that_never_came_up_go_before_those_that_serve() {
         2 smooth
             check and re-exec
         2 reloaded
-            superseded at v2, callers up to 1
+            superseded v0 to v2, callers up to 1
             spawn w4 index 4 v2
             USR2 w2
             USR2 w3",
@@ -128,6 +128,6 @@ fn a_smaller_target_in_a_smooth_upgrade_retires_old_workers_first() {
             USR2 w1
         3 ack w4
             USR2 w2
-            done at v1, callers up to 1",
+            committed v0 to v1, callers up to 1",
     );
 }

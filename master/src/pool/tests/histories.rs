@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::script::{moment, pid_of};
 use crate::pool::{Action, Event, Exit, Pool, Reload, SpawnId, Standing, UpgradeMode, standing};
-use crate::settings::{AckMode, AckTimeout, Settings};
+use crate::settings::{AckMode, AckTimeout, Settings, UpgradeRules};
 use crate::signal::Signal;
 
 #[derive(Clone, Debug)]
@@ -49,15 +49,29 @@ fn settings() -> impl Strategy<Value = Settings> {
         (1..20_u64).prop_map(|s| AckTimeout::After(Duration::from_secs(s))),
     ];
     let signal_timeout = proptest::option::of((0..20_u64).prop_map(Duration::from_secs));
+    let rules = (
+        proptest::option::of(0..4_u32),
+        prop_oneof![Just(0), 0..5000_u64],
+        0..4_u32,
+        proptest::option::of(1..60_u64),
+    )
+        .prop_map(|(canary, soak, attempts, timeout)| UpgradeRules {
+            canary,
+            soak: Duration::from_millis(soak),
+            attempts,
+            timeout: timeout.map(Duration::from_secs),
+        });
+    let timeouts = (ack_timeout, signal_timeout);
     let additional = proptest::option::of(1..4_u32);
-    (1..8_u32, 1..5_u32, additional, ack_mode, ack_timeout, signal_timeout, 1..200_u32).prop_map(
-        |(number, unacked, additional, ack_mode, ack_timeout, signal_timeout, tenths)| Settings {
+    (1..8_u32, 1..5_u32, additional, ack_mode, timeouts, rules, 1..200_u32).prop_map(
+        |(number, unacked, additional, ack_mode, timeouts, upgrade, tenths)| Settings {
             number,
             max_unacked: NonZeroU32::new(unacked).unwrap(),
             max_upgrade_additional: additional.and_then(NonZeroU32::new),
             ack_mode,
-            ack_timeout,
-            signal_timeout,
+            ack_timeout: timeouts.0,
+            signal_timeout: timeouts.1,
+            upgrade,
             seconds: f64::from(tenths) / 10.0,
             ..Settings::default_for(NonZeroU32::MIN)
         },
@@ -77,7 +91,15 @@ impl World {
     fn handle(&mut self, event: Event) {
         #[expect(clippy::cast_precision_loss, reason = "a few days at most")]
         let now = moment(self.milliseconds as f64 / 1000.0);
+        let lost = usize::from(self.is_loss(&event));
+        let served = self.serving();
+        let was_hopeless = self.is_hopeless();
         self.pool.handle(now, event);
+        let target = self.pool.settings().number as usize;
+        if !was_hopeless {
+            let least = served.saturating_sub(lost).min(target);
+            assert!(self.serving() >= least, "{} serve, {least} could", self.serving());
+        }
         let mut killed = Vec::new();
         while let Some(action) = self.pool.poll_action() {
             match action {
@@ -99,6 +121,23 @@ impl World {
         for id in killed {
             self.handle(Event::Exited { id, exit: Exit::Signal(Signal::KILL) });
         }
+    }
+
+    /// Workers that count and that nobody asked to stop, of whatever version.
+    fn serving(&self) -> usize {
+        let census = self.pool.census();
+        census.counted() + census.of(Standing::OldServing).count()
+    }
+
+    fn is_loss(&self, event: &Event) -> bool {
+        matches!(event, Event::Exited { id, .. }
+            if self.pool.worker(*id).is_some_and(|w| w.counts && !w.is_stopping()))
+    }
+
+    /// The old version cannot be brought back: then, and only then, capacity may be lost.
+    fn is_hopeless(&self) -> bool {
+        let rollback = self.pool.upgrade().and_then(|upgrade| upgrade.rollback.as_ref());
+        rollback.is_some_and(|rollback| rollback.failures >= 4)
     }
 
     /// Gradual starts stay within target + `max_upgrade_additional`.
@@ -175,7 +214,8 @@ impl World {
                 let request = self.pool.next_request();
                 // Fleet starts are outside the budget, and what they left behind is too.
                 self.fleet |= fleet;
-                self.handle(Event::UpgradeRequested { mode, request });
+                let rules = self.pool.settings().upgrade;
+                self.handle(Event::UpgradeRequested { mode, rules, request });
             }
             Step::Reload(works) if self.reload_waits => {
                 self.reload_waits = false;
@@ -206,7 +246,8 @@ impl World {
             while let Some(id) = self.pick(0, crate::pool::Worker::is_stopping) {
                 self.handle(Event::Exited { id, exit: Exit::Status(0) });
             }
-            let unacked: Vec<SpawnId> = self.pool.census().of(Standing::ModernUnacked).collect();
+            let unacked: Vec<SpawnId> =
+                self.pool.workers().filter(|w| !w.acked).map(|w| w.id).collect();
             if matches!(self.pool.settings().ack_mode, AckMode::Manual) {
                 for id in unacked {
                     self.handle(Event::Acknowledged { id });

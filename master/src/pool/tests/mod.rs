@@ -6,4 +6,5 @@ mod histories;
 mod replenishing;
 mod script;
 mod stopping;
+mod transactions;
 mod upgrading;

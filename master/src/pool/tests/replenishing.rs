@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::script::{check, four};
-use crate::pool::replenish::interval;
+use crate::pool::pace::interval;
 use crate::settings::Settings;
 
 const FOUR_UP: &str = "

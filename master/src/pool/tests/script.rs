@@ -10,15 +10,17 @@ use crate::moment::{Moment, WallTime};
 use crate::pool::{
     Action, Callers, Event, Exit, Pool, Reload, Report, SpawnId, UpgradeEnd, UpgradeMode,
 };
-use crate::settings::{AckMode, Settings};
+use crate::settings::{AckMode, Settings, UpgradeRules};
 use crate::signal::Signal;
 
-/// Four workers, manual acknowledgement, plenty of room for newcomers.
+/// Four workers, manual acknowledgement, plenty of room for newcomers; upgrades by the rules of
+/// `protocol.md §7` alone.
 pub(super) fn four() -> Settings {
     Settings {
         number: 4,
         max_unacked: NonZeroU32::new(100).unwrap(),
         ack_mode: AckMode::Manual,
+        upgrade: UpgradeRules { canary: Some(0), attempts: 0, ..UpgradeRules::default() },
         ..Settings::default_for(NonZeroU32::MIN)
     }
 }
@@ -84,7 +86,7 @@ impl Player {
 
     fn event(&self, words: &[&str]) -> Event {
         let id = |name: &str| SpawnId(name[1..].parse().expect("a worker"));
-        let request = self.pool.next_request();
+        let (request, rules) = (self.pool.next_request(), self.pool.settings().upgrade);
         match *words {
             ["start"] => Event::Start,
             ["tick"] => Event::DeadlineReached,
@@ -102,8 +104,8 @@ impl Player {
             ["stop", name] => Event::StopRequested(signal(name)),
             ["quit"] => Event::QuitRequested(Signal::QUIT),
             ["reload"] => Event::ReloadRequested,
-            ["smooth"] => Event::UpgradeRequested { mode: UpgradeMode::Smooth, request },
-            ["fleet"] => Event::UpgradeRequested { mode: UpgradeMode::Fleet, request },
+            ["smooth"] => Event::UpgradeRequested { mode: UpgradeMode::Smooth, rules, request },
+            ["fleet"] => Event::UpgradeRequested { mode: UpgradeMode::Fleet, rules, request },
             ["reload", "failed"] => Event::ReloadFailed { reason: "no such file".into() },
             ["abort"] => Event::AbortRequested,
             _ => panic!("no such event: {words:?}"),
@@ -143,9 +145,10 @@ impl Player {
 /// Only what callers depend on; the other lines are for people.
 fn tell(report: &Report, transcript: &mut String) {
     let _ = match report {
-        Report::UpgradeEnded { end, callers, version, .. } => {
+        Report::UpgradeEnded { end, callers, from, to, .. } => {
             let end = match end {
-                UpgradeEnd::Done => "done",
+                UpgradeEnd::Committed => "committed",
+                UpgradeEnd::RolledBack { .. } => "rolled back",
                 UpgradeEnd::ReloadFailed(_) => "reload failed",
                 UpgradeEnd::Superseded => "superseded",
                 UpgradeEnd::Aborted => "aborted",
@@ -155,7 +158,7 @@ fn tell(report: &Report, transcript: &mut String) {
                 Callers::UpTo(request) => format!("up to {request}"),
                 Callers::After(request) => format!("after {request}"),
             };
-            writeln!(transcript, "    {end} at v{version}, callers {callers}")
+            writeln!(transcript, "    {end} v{from} to v{to}, callers {callers}")
         }
         Report::FleetUp { .. } => writeln!(transcript, "    fleet up"),
         _ => Ok(()),

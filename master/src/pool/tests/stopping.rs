@@ -170,7 +170,7 @@ fn stopping_ends_an_upgrade_and_whoever_waits_is_told() {
             spawn w2 index 2 v1
             spawn w3 index 3 v1
         6 stop TERM
-            shutting down at v1, callers up to 1
+            shutting down v0 to v1, callers up to 1
             TERM w0
             TERM w1
             TERM w2
@@ -189,7 +189,7 @@ fn stopping_cancels_a_check_that_runs() {
             check and re-exec
         6 stop TERM
             cancel the check
-            shutting down at v0, callers up to 1
+            shutting down v0 to v1, callers up to 1
             TERM w0
             TERM w1"
         ),
@@ -206,7 +206,7 @@ fn a_request_while_stopping_gets_a_last_word() {
             TERM w0
             TERM w1
         6 reload
-            shutting down at v0, callers up to 0"
+            shutting down v0 to v1, callers up to 0"
         ),
     );
 }

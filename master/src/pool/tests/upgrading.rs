@@ -46,7 +46,7 @@ fn an_upgrade_during_an_upgrade_starts_over_and_tells_the_first_caller() {
         5.5 smooth
             check and re-exec
         5.5 reloaded
-            superseded at v2, callers up to 1
+            superseded v0 to v2, callers up to 1
             USR2 w2
         6 tick
             spawn w3 index 3 v2
@@ -56,7 +56,7 @@ fn an_upgrade_during_an_upgrade_starts_over_and_tells_the_first_caller() {
             spawn w4 index 4 v2
         7.1 ack w4
             USR2 w1
-            done at v2, callers up to 2"
+            committed v0 to v2, callers up to 2"
         ),
     );
 }
@@ -71,14 +71,14 @@ fn the_latest_request_decides_the_mode_also_while_the_check_runs() {
             check and re-exec
         5 fleet
         5 reloaded
-            superseded at v1, callers up to 1
+            superseded v0 to v1, callers up to 1
             spawn w2 index 2 v1
             spawn w3 index 3 v1
         6 ack w2
         6 ack w3
             USR2 w0
             USR2 w1
-            done at v1, callers up to 2"
+            committed v0 to v1, callers up to 2"
         ),
     );
 }
@@ -94,7 +94,7 @@ fn a_reload_that_fails_leaves_everything_as_it_was() {
         5 exit w0
             spawn w2 index 0 v0
         6 reload failed
-            reload failed at v0, callers after 0
+            reload failed v0 to v1, callers after 0
         6 ack w2
         6 next
             never"
@@ -115,14 +115,14 @@ fn a_reload_that_fails_during_an_upgrade_lets_that_upgrade_go_on() {
         5.5 fleet
             check and re-exec
         5.6 reload failed
-            reload failed at v1, callers after 1
+            reload failed v1 to v2, callers after 1
         6 tick
             spawn w3 index 3 v1
         6.1 ack w2
             USR2 w0
         6.1 ack w3
             USR2 w1
-            done at v1, callers up to 1"
+            committed v0 to v1, callers up to 1"
         ),
     );
 }
@@ -141,9 +141,9 @@ fn abort_stops_the_newcomers_and_the_version_falls_back() {
         6 abort
             USR2 w2
             USR2 w3
-            aborted at v0, callers up to 1
         7 exit w2
         7 exit w3
+            aborted v0 to v1, callers up to 1
         8 exit w0
             spawn w4 index 0 v0"
         ),
@@ -164,11 +164,11 @@ fn abort_brings_the_old_version_back_before_newcomers_that_serve_are_stopped() {
             USR2 w0
         5.2 exit w0
         5.3 abort
-        6 tick
             spawn w3 index 0 v0
         6.1 ack w3
             USR2 w2
-            aborted at v0, callers up to 1"
+        6.2 exit w2
+            aborted v0 to v1, callers up to 1"
         ),
     );
 }
@@ -183,7 +183,7 @@ fn abort_while_the_check_runs_cancels_it() {
             check and re-exec
         5 abort
             cancel the check
-            aborted at v0, callers up to 1
+            aborted v0 to v1, callers up to 1
         5 next
             never"
         ),
@@ -204,10 +204,10 @@ fn after_an_abort_the_next_upgrade_is_of_a_version_that_no_living_worker_has() {
         6 abort
             USR2 w2
             USR2 w3
-            aborted at v0, callers up to 1
         6 fleet
             check and re-exec
         6 reloaded
+            superseded v0 to v2, callers up to 1
             spawn w4 index 4 v2
             spawn w5 index 5 v2"
         ),
@@ -232,7 +232,8 @@ fn newcomers_that_keep_dying_leave_the_old_fleet_serving() {
             spawn w4 index 2 v1
         8.75 abort
             USR2 w4
-            aborted at v0, callers up to 1"
+        8.75 exit w4
+            aborted v0 to v1, callers up to 1"
         ),
     );
 }
