@@ -39,6 +39,8 @@ pub const REPLY_BYTES_MAX: usize = 64 << 20;
 /// Longest state that one master takes from another. Full buffers take at most four times
 /// their size there.
 pub const STATE_BYTES_MAX: usize = 128 << 20;
+/// Longest wait for a state that another master still writes, in seconds.
+pub const STATE_WAIT_SECONDS_MAX: u64 = 60;
 /// Deepest nesting of a state: what a request may hold, in the state's own levels.
 pub const STATE_NESTING_MAX: usize = NESTING_MAX + 16;
 /// Most values in a state, keys and what aliases repeat included.

@@ -5,9 +5,10 @@
 
 use std::ffi::OsString;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use einhorn_protocol::limit;
 
@@ -22,7 +23,7 @@ use crate::pool::{Pool, RequestNumber};
 use crate::start::{self, FilesError, StartError, WantedFiles};
 use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
 use crate::sys::files::{self, FileKind, Identity};
-use crate::sys::socket::{self, Family, Peer};
+use crate::sys::socket::{self, Family, LocalAddress, Peer};
 use crate::sys::{descriptor, memory_file, reason};
 
 /// Why nothing can be taken over.
@@ -87,11 +88,24 @@ pub fn adopt(
         return Err(AdoptError::NoProgram(number));
     }
     let files = wanted_files(&launch, &snapshot, &environment)?;
-    let (command_socket, command_socket_identity) =
-        command_socket(&snapshot, &files, &mut inherited)?;
     let pool = workers::restore(&snapshot, &launch, now);
-    let listeners = listeners::take_over(&snapshot, &mut inherited);
+    // First what is named, then what is missing from what is left, and then anew.
+    let mut places = listeners::take_over(&snapshot, &mut inherited);
+    let named = named_command_socket(&snapshot, &mut inherited);
     let clients = clients(&snapshot, &mut inherited);
+    listeners::find_lost(&mut places, &mut inherited);
+    let command_socket = named.or_else(|| find_command_socket(&files, &mut inherited));
+    for number in inherited.close_rest() {
+        ::log::debug!("descriptor {number} is not in the state and closed");
+    }
+    let listeners = listeners::open_lost(places, launch.settings.backlog);
+    let (command_socket, command_socket_identity) = match command_socket {
+        Some(socket) => {
+            let identity = command_socket_identity(&snapshot, &files);
+            (socket, identity)
+        }
+        None => open_anew(&files)?,
+    };
     let instance = Instance {
         cmd: snapshot.cmd.iter().cloned().map(OsString::from_vec).collect(),
         listeners,
@@ -110,8 +124,9 @@ pub fn adopt(
 fn read(number: RawFd, inherited: &mut Inherited) -> Result<Snapshot, AdoptError> {
     let unreadable = |error| AdoptError::Unreadable(number, error);
     let file = inherited.take(number).map_err(unreadable)?;
-    let text =
-        memory_file::read_everything(file.as_fd(), limit::STATE_BYTES_MAX).map_err(unreadable)?;
+    let patience = Duration::from_secs(limit::STATE_WAIT_SECONDS_MAX);
+    let text = memory_file::read_everything(file.as_fd(), limit::STATE_BYTES_MAX, patience)
+        .map_err(unreadable)?;
     let (snapshot, notes) =
         Snapshot::from_yaml(&text).map_err(|error| AdoptError::NoState(number, error))?;
     for note in notes {
@@ -129,7 +144,10 @@ fn wanted_files(
     let lookup = |name: &str| environment.get(name).map(OsString::from);
     let wanted = WantedFiles::of(launch, lookup)?.files;
     let path = |typed: &Option<PathBuf>, stored: &Option<Bytes>, wanted: PathBuf| match stored {
-        Some(stored) if typed.is_none() => PathBuf::from(OsString::from_vec(stored.clone())),
+        // An older master kept what was typed; relative means from where it was started.
+        Some(stored) if typed.is_none() => {
+            std::path::absolute(OsString::from_vec(stored.clone())).unwrap_or(wanted)
+        }
         _ => wanted,
     };
     Ok(Files {
@@ -139,30 +157,43 @@ fn wanted_files(
     })
 }
 
-/// The command socket that crossed, and which file it is. Without a usable one the master
-/// goes on with a new one.
-fn command_socket(
-    snapshot: &Snapshot,
-    wanted: &Files,
-    inherited: &mut Inherited,
-) -> Result<(OwnedFd, Option<Identity>), AdoptError> {
-    let Some(number) = snapshot.command_server else { return open_anew(wanted) };
+/// The command socket under the number that the state has for it.
+fn named_command_socket(snapshot: &Snapshot, inherited: &mut Inherited) -> Option<OwnedFd> {
+    let number = snapshot.command_server?;
     match listeners::take_over_command_socket(number, inherited) {
-        Ok(socket) => {
-            if let Err(error) = descriptor::set_nonblocking(socket.as_fd(), true) {
-                ::log::warn!("the command socket may block: {}", reason(&error));
-            }
-            let stored = snapshot.ours.as_ref().and_then(|ours| ours.command_socket_file);
-            let identity = match stored {
-                Some((device, inode)) => Some(Identity { device, inode }),
-                None => identity_of_socket(&wanted.command_socket),
-            };
-            Ok((socket, identity))
-        }
+        Ok(socket) => Some(nonblocking(socket)),
         Err(reason) => {
             ::log::error!("descriptor {number} is not the command socket: {reason}");
-            open_anew(wanted)
+            None
         }
+    }
+}
+
+/// The command socket under any other number.
+fn find_command_socket(files: &Files, inherited: &mut Inherited) -> Option<OwnedFd> {
+    let (socket, _) = inherited.find(|found| match &found.local {
+        LocalAddress::Path(path) if found.listening && found.stream => {
+            std::path::absolute(path).is_ok_and(|path| path == files.command_socket)
+        }
+        _ => false,
+    })?;
+    ::log::warn!("the command socket is descriptor {}", socket.as_raw_fd());
+    Some(nonblocking(socket))
+}
+
+fn nonblocking(socket: OwnedFd) -> OwnedFd {
+    if let Err(error) = descriptor::set_nonblocking(socket.as_fd(), true) {
+        ::log::warn!("the command socket may block: {}", reason(&error));
+    }
+    socket
+}
+
+/// Which file the command socket is. Another master has not told; it is the socket at its path.
+fn command_socket_identity(snapshot: &Snapshot, files: &Files) -> Option<Identity> {
+    let stored = snapshot.ours.as_ref().and_then(|ours| ours.command_socket_file);
+    match stored {
+        Some((device, inode)) => Some(Identity { device, inode }),
+        None => identity_of_socket(&files.command_socket),
     }
 }
 
@@ -171,7 +202,6 @@ fn open_anew(wanted: &Files) -> Result<(OwnedFd, Option<Identity>), AdoptError> 
     Ok((socket, Some(identity)))
 }
 
-/// Another master has not told which file it made; it is the socket at its path.
 fn identity_of_socket(path: &Path) -> Option<Identity> {
     match files::look(path) {
         Ok(Some((FileKind::Socket, identity))) => Some(identity),

@@ -2,16 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::fd::{AsFd, OwnedFd, RawFd};
+use std::net::IpAddr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::inherited::Inherited;
 use crate::options::BindAddress;
-use crate::start::Listener;
+use crate::start::{self, Listener};
 use crate::state::{Bind, OurListener, Snapshot};
 use crate::sys::files::Identity;
-use crate::sys::reason;
-use crate::sys::socket::{self, Description, Family};
+use crate::sys::socket::{self, Description, Family, LocalAddress};
+use crate::sys::{descriptor, reason};
 
 /// How a unix socket's path stands where a Ruby master expects a host.
 const UNIX_PREFIX: &[u8] = b"unix:";
@@ -36,24 +37,128 @@ pub(super) fn ours_of(listener: &Listener) -> OurListener {
     }
 }
 
+/// A place in the numbering of bound sockets, and the socket that belongs there.
+#[derive(Debug)]
+pub(super) struct Place {
+    index: usize,
+    bind: Bind,
+    port: Option<u16>,
+    known: OurListener,
+    listener: Option<Listener>,
+}
+
 /// Takes over every bound socket that is one; the others are named in the log.
-pub(super) fn take_over(snapshot: &Snapshot, inherited: &mut Inherited) -> Vec<Listener> {
-    let known: BTreeMap<usize, &OurListener> =
-        snapshot.ours.iter().flat_map(|ours| ours.listeners.iter().enumerate()).collect();
-    let mut listeners = Vec::new();
+pub(super) fn take_over(snapshot: &Snapshot, inherited: &mut Inherited) -> Vec<Place> {
+    let ours: &[OurListener] = snapshot.ours.as_ref().map_or(&[], |ours| &ours.listeners);
+    let mut places: Vec<Place> = Vec::new();
+    let mut place_of = BTreeMap::new();
     for (index, &number) in snapshot.bind_fds.iter().enumerate() {
-        let bind = snapshot.bind.get(index).cloned().unwrap_or_default();
-        let known = known.get(&index).copied().cloned().unwrap_or_default();
-        match take_over_one(number, inherited)
-            .and_then(|(fd, found)| adopted(fd, found, &bind, &known))
-        {
-            Ok(listener) => listeners.push(listener),
-            Err(reason) => ::log::error!(
-                "descriptor {number}, said to be bound socket {index}, is lost: {reason}"
-            ),
+        let mut place = Place {
+            index,
+            bind: snapshot.bind.get(index).cloned().unwrap_or_default(),
+            port: snapshot.bound_ports.get(index).copied().flatten(),
+            known: ours.get(index).cloned().unwrap_or_default(),
+            listener: None,
+        };
+        let first = place_of.get(&number).and_then(|&first: &usize| places.get(first));
+        let taken = match first.and_then(|first| first.listener.as_ref()) {
+            Some(listener) => again(listener),
+            None => take_over_one(number, inherited),
+        };
+        match taken.and_then(|(socket, found)| place.adopt(socket, found)) {
+            Ok(()) => drop(place_of.insert(number, index)),
+            Err(reason) => {
+                ::log::error!("descriptor {number} is not bound socket {index}: {reason}");
+            }
+        }
+        places.push(place);
+    }
+    places
+}
+
+/// Looks among the descriptors that nobody has named for sockets that were not found.
+pub(super) fn find_lost(places: &mut [Place], inherited: &mut Inherited) {
+    for place in places.iter_mut().filter(|place| place.listener.is_none()) {
+        let Some((socket, found)) = inherited.find(|found| place.is(found)) else { continue };
+        let number = socket.as_raw_fd();
+        if place.adopt(socket, found).is_ok() {
+            ::log::warn!("bound socket {} is descriptor {number}", place.index);
         }
     }
-    listeners
+}
+
+/// Opens what is still not found anew, so that the numbering of the others stays.
+pub(super) fn open_lost(places: Vec<Place>, backlog: i32) -> Vec<Listener> {
+    let opened = |mut place: Place| {
+        if place.listener.is_none() {
+            match place.open(backlog) {
+                Ok(()) => ::log::warn!("bound socket {} is opened anew", place.index),
+                Err(reason) => ::log::error!("bound socket {} is lost: {reason}", place.index),
+            }
+        }
+        place.listener
+    };
+    places.into_iter().filter_map(opened).collect()
+}
+
+impl Place {
+    fn address(&self, found: Option<&Description>) -> Result<BindAddress, String> {
+        let typed =
+            if self.known.typed.is_empty() { typed(&self.bind) } else { self.known.typed.clone() };
+        // It was valid when it was bound; if it is not any more, what the socket says counts.
+        match (BindAddress::parse(&OsString::from_vec(typed)), found) {
+            (Err(_), Some(found)) => BindAddress::parse(OsStr::new(&found.local.to_string())),
+            (address, _) => address,
+        }
+        .map_err(|error| error.to_string())
+    }
+
+    fn adopt(&mut self, descriptor: OwnedFd, found: Description) -> Result<(), String> {
+        let address = self.address(Some(&found))?;
+        let identity = self.known.unix_file.map(|(device, inode)| Identity { device, inode });
+        let Description { family, local, .. } = found;
+        self.listener = Some(Listener { address, family, descriptor, local, identity });
+        Ok(())
+    }
+
+    /// Whether a socket is the one that belongs here.
+    fn is(&self, found: &Description) -> bool {
+        let host = String::from_utf8_lossy(&self.bind.host);
+        found.listening
+            && found.stream
+            && match &found.local {
+                LocalAddress::Internet(address) => {
+                    self.port == Some(address.port())
+                        && host.parse().is_ok_and(|ip: IpAddr| ip == address.ip())
+                }
+                LocalAddress::Path(path) => {
+                    let typed = host.strip_prefix("unix:").unwrap_or_default();
+                    match (std::path::absolute(typed), std::path::absolute(path)) {
+                        (Ok(typed), Ok(path)) => typed == path,
+                        _ => false,
+                    }
+                }
+                LocalAddress::Unnamed => false,
+            }
+    }
+
+    fn open(&mut self, backlog: i32) -> Result<(), String> {
+        let port = self.port.unwrap_or(self.bind.port);
+        let asked = OsString::from_vec(typed(&Bind { port, ..self.bind.clone() }));
+        let asked = BindAddress::parse(&asked).map_err(|error| error.to_string())?;
+        let opened = start::open_listener(&asked, backlog).map_err(|error| error.to_string())?;
+        let address = self.address(None).unwrap_or(asked);
+        self.listener = Some(Listener { address, ..opened });
+        Ok(())
+    }
+}
+
+/// A socket that stands in the list a second time.
+fn again(listener: &Listener) -> Result<(OwnedFd, Description), String> {
+    let socket = descriptor::duplicate(listener.descriptor.as_fd());
+    let socket = socket.map_err(|error| reason(&error))?;
+    let found = socket::describe(socket.as_fd()).map_err(|error| reason(&error))?;
+    Ok((socket, found))
 }
 
 /// Takes a descriptor for the listening socket that it is said to be.
@@ -68,22 +173,6 @@ fn take_over_one(
     } else {
         Err("it is no listening stream socket".to_string())
     }
-}
-
-fn adopted(
-    descriptor: OwnedFd,
-    found: Description,
-    bind: &Bind,
-    known: &OurListener,
-) -> Result<Listener, String> {
-    let typed = if known.typed.is_empty() { typed(bind) } else { known.typed.clone() };
-    let typed = OsString::from_vec(typed);
-    // Its address was valid when it was bound; what it says now is what the socket says.
-    let address = BindAddress::parse(&typed)
-        .or_else(|_| BindAddress::parse(OsStr::new(&found.local.to_string())))
-        .map_err(|error| error.to_string())?;
-    let identity = known.unix_file.map(|(device, inode)| Identity { device, inode });
-    Ok(Listener { address, family: found.family, descriptor, local: found.local, identity })
 }
 
 /// The address as it would be typed.

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 use super::answer::Kind;
 use super::check::{block, to_c};
@@ -35,7 +36,7 @@ fn try_reexec(
     verify(snapshot, &text)?;
     let file = memory_file::with_content("einhorn-state", text.as_bytes())
         .map_err(|error| format!("cannot keep the state in memory: {error}"))?;
-    let written = memory_file::read_everything(file.as_fd(), text.len())
+    let written = memory_file::read_everything(file.as_fd(), text.len(), Duration::ZERO)
         .map_err(|error| format!("cannot read the state back: {error}"))?;
     if written != text.as_bytes() {
         return Err("the state in memory is not what was written".to_string());

@@ -54,7 +54,10 @@ impl Listener {
 }
 
 /// Opens one of the sockets asked for with `-b`.
-pub(super) fn open(address: &BindAddress, backlog: i32) -> Result<Listener, StartError> {
+///
+/// # Errors
+/// What it is about, why, and what can be done.
+pub fn open(address: &BindAddress, backlog: i32) -> Result<Listener, StartError> {
     let options = ListenOptions {
         reuse_address: address.reuse_address,
         nonblocking: address.non_blocking,

@@ -20,7 +20,7 @@ use std::os::fd::OwnedFd;
 pub use command_socket::open as open_command_socket;
 pub use error::StartError;
 pub use files::{FilesError, WantedFiles};
-pub use listener::Listener;
+pub use listener::{Listener, open as open_listener};
 pub(crate) use pidfile::names as pidfile_names;
 
 use crate::options::{BindAddress, Files};

@@ -69,6 +69,14 @@ pub fn is_open(number: RawFd) -> bool {
     number >= 0 && unsafe { libc::fcntl(number, libc::F_GETFD) } >= 0
 }
 
+/// Whether a number is an open descriptor that an exec would leave open. Just after an exec
+/// these are the ones that crossed it.
+pub fn is_open_across_exec(number: RawFd) -> bool {
+    // SAFETY: as in `is_open`.
+    let flags = unsafe { libc::fcntl(number, libc::F_GETFD) };
+    number >= 0 && flags >= 0 && flags & libc::FD_CLOEXEC == 0
+}
+
 /// Whether a descriptor is closed by an exec.
 ///
 /// # Errors
@@ -146,9 +154,12 @@ mod tests {
         let (reader, writer) = pipe().unwrap();
         for end in [reader.as_fd(), writer.as_fd()] {
             assert!(is_close_on_exec(end).unwrap());
+            assert!(!is_open_across_exec(end.as_raw_fd()));
             assert!(!is_nonblocking(end).unwrap());
         }
         set_close_on_exec(reader.as_fd(), false).unwrap();
+        assert!(is_open_across_exec(reader.as_raw_fd()));
+        assert!(!is_open_across_exec(-1) && !is_open_across_exec(i32::MAX));
         set_nonblocking(reader.as_fd(), true).unwrap();
         assert!(!is_close_on_exec(reader.as_fd()).unwrap());
         assert!(is_nonblocking(reader.as_fd()).unwrap());
