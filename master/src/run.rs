@@ -15,7 +15,7 @@ use crate::pool::{Event, Pool};
 use crate::spawn::{self, PlanError, ProgramError, Rules, SharedEnvironment, WorkerPlan};
 use crate::start::{self, FilesError, Listener, StartError, WantedFiles};
 use crate::sys::process::own_pid;
-use crate::sys::signals::SignalSource;
+use crate::sys::signals::{self, SignalSource};
 use crate::sys::title::Title;
 use crate::sys::{clock, descriptor, limits, priority, reason};
 
@@ -112,15 +112,18 @@ fn serve(
 ) -> Result<u8, RunError> {
     descriptor::mark_all_close_on_exec().map_err(system("cannot mark open descriptors"))?;
     crate::log::init(launch.verbosity, || clock::now().wall, std::process::id());
-    let beginning = match launch.with_state_fd {
+    signals::ignore_file_size_limit().map_err(system("cannot ignore SIGXFSZ"))?;
+    let listen = || SignalSource::new().map_err(system("cannot listen to signals"));
+    let (beginning, signals) = match launch.with_state_fd {
         Some(number) => {
+            // First: a signal must not end a master that has workers already.
+            let signals = listen()?;
             let inherited = inherited.map_err(system("cannot list open descriptors"))?;
-            take_over(number, inherited, launch, environment, own_name)?
+            (take_over(number, inherited, launch, environment, own_name)?, signals)
         }
-        None => begin(launch, environment, own_name)?,
+        // Until all is open a signal ends the process; then it waits for the event loop.
+        None => (begin(launch, environment, own_name)?, listen()?),
     };
-    // From here on signals wait for the event loop; until now they ended the process.
-    let signals = SignalSource::new().map_err(system("cannot listen to signals"))?;
     let Beginning { mut instance, pool, clients, event } = beginning;
     instance.open_files = limits::raise_open_files().ok();
     be_nice(&instance.launch);
@@ -155,9 +158,7 @@ fn begin(
         ::log::info!("listening on {}", listener.local);
     }
     ::log::info!("command socket {}", opened.files.command_socket.display());
-    if launch.preload.is_some() {
-        ::log::warn!("-p: workers are started by exec, nothing is preloaded");
-    }
+    warn_of_preload(&launch);
     let pool = Pool::new(launch.settings.clone());
     let instance = Instance {
         cmd,
@@ -191,7 +192,26 @@ fn take_over(
         clients.len(),
         instance.generation
     );
-    Ok(Beginning { instance, pool, clients, event: Event::Adopted })
+    warn_of_preload(&instance.launch);
+    let event = match obstacle(&instance, &pool) {
+        Some(reason) => Event::ReloadFailed { reason },
+        None => Event::Adopted,
+    };
+    Ok(Beginning { instance, pool, clients, event })
+}
+
+/// Why an upgrade that another master has reloaded for cannot begin: not every master looks at
+/// the program first.
+fn obstacle(instance: &Instance, pool: &Pool) -> Option<String> {
+    pool.pending_reload().filter(|reload| reload.is_for_upgrade())?;
+    let path = instance.environment.get("PATH");
+    spawn::program::resolve_command(&instance.cmd, path).err().map(|error| error.to_string())
+}
+
+fn warn_of_preload(launch: &Launch) {
+    if launch.preload.is_some() {
+        ::log::warn!("-p: workers are started by exec, nothing is preloaded");
+    }
 }
 
 fn be_nice(launch: &Launch) {

@@ -6,6 +6,8 @@ use std::os::fd::AsRawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
+use einhorn_protocol::default;
+
 use super::listeners;
 use crate::control::{Connection, Dialect, Topic};
 use crate::instance::Instance;
@@ -76,7 +78,14 @@ pub fn capture<'a>(
         nice: state::Nice {
             master: launch.nice.master,
             worker: launch.nice.worker,
-            renice_cmd: launch.nice.renice_command.as_deref().map(bytes),
+            // A Ruby master does not count with none.
+            renice_cmd: Some(
+                launch
+                    .nice
+                    .renice_command
+                    .as_deref()
+                    .map_or_else(|| default::RENICE_COMMAND.as_bytes().to_vec(), bytes),
+            ),
         },
         reexec_commandline: launch
             .reexec_as

@@ -5,7 +5,7 @@ use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 
 use super::descriptor::{is_close_on_exec, set_close_on_exec};
 use super::process::Pointers;
@@ -73,8 +73,9 @@ fn with_cleared_mask(exec: impl FnOnce() -> io::Error) -> io::Error {
     let Ok(old_mask) = SigSet::thread_get_mask() else { return exec() };
     let mut old_actions = Vec::new();
     let action = SigAction::new(SigHandler::Handler(swallow), SaFlags::SA_RESTART, SigSet::empty());
-    for signal in OF_THE_MASTER {
-        let Ok(signal) = nix::sys::signal::Signal::try_from(signal.number()) else { continue };
+    let of_the_master =
+        OF_THE_MASTER.iter().filter_map(|signal| Signal::try_from(signal.number()).ok());
+    for signal in of_the_master.chain([Signal::SIGXFSZ]) {
         // SAFETY: the handler does nothing at all, which is async-signal-safe.
         if let Ok(old) = unsafe { sigaction(signal, &action) } {
             old_actions.push((signal, old));
@@ -98,6 +99,7 @@ mod tests {
     use crate::signal::Signal;
     use crate::sys::descriptor;
     use crate::sys::own_process::alone;
+    use crate::sys::signals;
     use crate::sys::signals::SignalSource;
 
     fn c(text: &str) -> CString {
@@ -160,6 +162,7 @@ mod tests {
     fn a_cleared_mask_leaves_nothing_blocked_and_no_pending_signal_kills() {
         alone!();
         let _source = SignalSource::new().unwrap();
+        signals::ignore_file_size_limit().unwrap();
         // SAFETY: as above.
         unsafe { libc::raise(libc::SIGUSR2) };
         let script = "set -e; while read key value; do case $key in SigBlk:) blocked=$value;; \

@@ -104,6 +104,18 @@ impl SignalSource {
     }
 }
 
+/// A file that may not grow any more gives an error, as any other failure of a write does, and
+/// not a signal that ends this process. Lasts over an exec; children start with the default.
+///
+/// # Errors
+/// Those of sigaction(2).
+pub fn ignore_file_size_limit() -> io::Result<()> {
+    let ignore = SigAction::new(SigHandler::SigIgn, SaFlags::empty(), SigSet::empty());
+    // SAFETY: no handler is installed, so none can break a rule about handlers.
+    unsafe { sigaction(nix::sys::signal::Signal::SIGXFSZ, &ignore)? };
+    Ok(())
+}
+
 impl AsFd for SignalSource {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
@@ -153,6 +165,20 @@ mod tests {
         assert_eq!(send(0, Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
         assert_eq!(send(-1, Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
         assert!(exists(super::super::process::own_pid()));
+    }
+
+    #[test]
+    fn a_file_that_may_not_grow_gives_an_error() {
+        use std::io::Write as _;
+        alone!();
+        ignore_file_size_limit().unwrap();
+        let resource = rustix::process::Resource::Fsize;
+        let before = rustix::process::getrlimit(resource);
+        let limit = rustix::process::Rlimit { current: Some(4), ..before };
+        rustix::process::setrlimit(resource, limit).unwrap();
+        let mut file = tempfile::tempfile().unwrap();
+        assert_eq!(file.write(b"123456").unwrap(), 4);
+        assert_eq!(file.write(b"56").unwrap_err().raw_os_error(), Some(libc::EFBIG));
     }
 
     #[test]
