@@ -98,7 +98,7 @@ impl Master {
             }
         }
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
-        ::log::info!("reloading, generation {}", self.instance.generation + 1);
+        ::log::info!("reloading, generation {}", self.instance.generation.saturating_add(1));
         crate::log::flush();
         let snapshot = self.capture(true);
         self.set_open_files_for(Image::Next);

@@ -37,6 +37,14 @@ pub(super) struct Clients {
     someone_waits: bool,
 }
 
+/// Only the master's own user and root may speak.
+fn refusal_of_stranger(peer: Peer) -> Option<Reply> {
+    let own = credentials::own_uid();
+    let message = format!("uid {} may not speak to this master, only {own} and 0", peer.uid);
+    let is_stranger = peer.uid != own && peer.uid != 0;
+    is_stranger.then(|| Reply::failed(error_code::NOT_PERMITTED, message))
+}
+
 /// A descriptor to be given up.
 fn spare() -> Option<File> {
     File::open("/dev/null").ok()
@@ -106,21 +114,38 @@ impl Clients {
         };
         let refusal = self.refusal(peer);
         let Some(token) = self.insert(stream, Connection::new(peer.uid), peer) else { return };
-        if let Some(reply) = refusal
-            && let Some(client) = self.by_token.get_mut(&token)
-        {
-            ::log::warn!("client (pid {}, uid {}) refused: {}", peer.pid, peer.uid, reply.message);
-            let _ = client.reply(&reply, &ReturnAddress::anonymous(Dialect::Json));
-            client.connection.close_after_flush();
+        if let Some(reply) = refusal {
+            self.refuse(token, &reply, Dialect::Json);
         }
     }
 
+    /// Takes in a client of the former image, unless it is somebody whom that image should not
+    /// have let in: another master lets in whoever the socket's mode lets in.
+    pub(super) fn take_over(
+        &mut self,
+        stream: OwnedFd,
+        connection: Connection,
+        peer: Peer,
+    ) -> Option<Token> {
+        let Some(reply) = refusal_of_stranger(peer) else {
+            return self.insert(stream, connection, peer);
+        };
+        let token = self.insert(stream, Connection::new(peer.uid), peer)?;
+        self.refuse(token, &reply, Dialect::Yaml);
+        None
+    }
+
+    fn refuse(&mut self, token: Token, reply: &Reply, dialect: Dialect) {
+        let Some(client) = self.by_token.get_mut(&token) else { return };
+        let Peer { pid, uid, .. } = client.peer;
+        ::log::warn!("client (pid {pid}, uid {uid}) refused: {}", reply.message);
+        let _ = client.reply(reply, &ReturnAddress::anonymous(dialect));
+        client.connection.close_after_flush();
+    }
+
     fn refusal(&self, peer: Peer) -> Option<Reply> {
-        let own = credentials::own_uid();
-        if peer.uid != own && peer.uid != 0 {
-            let message =
-                format!("uid {} may not speak to this master, only {own} and 0", peer.uid);
-            return Some(Reply::failed(error_code::NOT_PERMITTED, message));
+        if let Some(reply) = refusal_of_stranger(peer) {
+            return Some(reply);
         }
         let of_uid = self.per_uid.get(&peer.uid).copied().unwrap_or(0);
         // Those that `-g` gives are the master's own doing, one a worker.
@@ -135,12 +160,7 @@ impl Clients {
     }
 
     /// Adds a client, new or handed over.
-    pub(super) fn insert(
-        &mut self,
-        stream: OwnedFd,
-        connection: Connection,
-        peer: Peer,
-    ) -> Option<Token> {
+    fn insert(&mut self, stream: OwnedFd, connection: Connection, peer: Peer) -> Option<Token> {
         let token = Token(self.next_token);
         let interest = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) =

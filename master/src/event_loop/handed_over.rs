@@ -2,8 +2,10 @@
 
 use std::os::fd::AsRawFd;
 
+use einhorn_protocol::error_code;
+
 use super::Master;
-use crate::control::Topic;
+use crate::control::{Reply, Topic};
 use crate::handover::{self, AdoptedClient, ClientRecord};
 use crate::state::Snapshot;
 
@@ -15,7 +17,7 @@ impl Master {
             connection: &client.connection,
             request: client.request,
         });
-        let generation = self.instance.generation + u64::from(for_reload);
+        let generation = self.instance.generation.saturating_add(u64::from(for_reload));
         let pool = self.pool.to_restored();
         handover::capture(&self.instance, &pool, clients, generation, crate::log::verbosity())
     }
@@ -24,7 +26,7 @@ impl Master {
     pub fn take_over_clients(&mut self, clients: Vec<AdoptedClient>) {
         for AdoptedClient { stream, connection, peer, request } in clients {
             let follows = connection.subscription(Topic::Upgrade).is_some();
-            let Some(token) = self.clients.insert(stream, connection, peer) else { continue };
+            let Some(token) = self.clients.take_over(stream, connection, peer) else { continue };
             if let Some(client) = self.clients.get_mut(token) {
                 client.request = request;
             }
@@ -32,5 +34,21 @@ impl Master {
                 self.clients.follow(token);
             }
         }
+    }
+
+    /// Nobody waits for an upgrade that is not under way: a Ruby master whose reload fails
+    /// forgets to tell, and hands its caller over at the next one.
+    pub(super) fn end_idle_subscriptions(&mut self) {
+        if self.pool.upgrade().is_some() || self.pool.pending_reload().is_some() {
+            return;
+        }
+        let message = "no upgrade is in progress any more; the log tells how it ended";
+        let reply = Reply::failed(error_code::NO_UPGRADE, message);
+        self.clients.for_each_follower(|client| {
+            match client.connection.unsubscribe(Topic::Upgrade) {
+                Some(address) => client.reply(&reply, &address),
+                None => Ok(()),
+            }
+        });
     }
 }

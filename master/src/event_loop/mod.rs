@@ -106,6 +106,7 @@ impl Master {
     /// The poll fails, which it does not do for anything that comes from outside.
     pub fn run(mut self, first: Event) -> io::Result<Ended> {
         self.tell_pool(first);
+        self.end_idle_subscriptions();
         self.take_signals();
         self.reap();
         self.clients.accept_all(&self.instance.command_socket);

@@ -110,7 +110,9 @@ impl Pool {
             (Stage::Finished, _) => return,
             (Stage::Serving, Event::Start) => self.spawn_missing(now),
             (Stage::Serving, Event::Adopted) => self.continue_after_reload(now),
-            (Stage::Stopping, Event::Start | Event::Adopted) => {}
+            (Stage::Stopping, Event::Start) => {}
+            // Another master may hand over an upgrade that cannot be any more.
+            (Stage::Stopping, Event::Adopted) => self.leave_upgrade(),
             (_, Event::Spawned { id, pid }) => self.note_spawned(now, id, pid),
             (_, Event::SpawnFailed { id, reason }) => self.note_spawn_failed(id, reason),
             (_, Event::Exited { id, exit }) => self.note_exit(id, exit),
@@ -188,7 +190,7 @@ impl Pool {
 
     /// A number for the next upgrade request.
     pub fn next_request(&self) -> RequestNumber {
-        self.last_request + 1
+        self.last_request.saturating_add(1)
     }
 
     /// Nothing is started any more.

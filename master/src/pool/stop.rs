@@ -68,7 +68,7 @@ impl Pool {
         self.finish(1);
     }
 
-    fn leave_upgrade(&mut self) {
+    pub(super) fn leave_upgrade(&mut self) {
         let reload = self.pending_reload.take();
         if reload.is_some() {
             self.actions.push_back(Action::Reload(Reload::Cancel));

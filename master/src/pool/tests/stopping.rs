@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::script::{check, four};
+use super::script::{check, four, moment};
+use crate::pool::{
+    Action, Callers, Event, PendingReload, Pool, Report, Restored, UpgradeEnd, UpgradeMode,
+};
 use crate::settings::Settings;
 
 fn two() -> Settings {
@@ -226,4 +229,26 @@ fn a_stopping_master_that_reloaded_anyway_goes_on_stopping() {
             finish 0"
         ),
     );
+}
+
+#[test]
+fn an_upgrade_that_a_stopping_master_hands_over_has_an_end() {
+    let pending_reload = Some(PendingReload::Upgrade {
+        mode: UpgradeMode::Smooth,
+        rules: two().upgrade,
+        request: 1,
+        superseding: false,
+    });
+    let restored = Pool::new(two()).to_restored();
+    let mut pool =
+        Pool::restore(Restored { stopping: true, pending_reload, last_request: 1, ..restored });
+    pool.handle(moment(0.0), Event::Adopted);
+    let ended = std::iter::from_fn(|| pool.poll_action()).any(|action| {
+        let end = UpgradeEnd::ShuttingDown;
+        let callers = Callers::UpTo(1);
+        matches!(action, Action::Report(Report::UpgradeEnded { end: of, callers: to, .. })
+            if of == end && to == callers)
+    });
+    assert!(ended);
+    assert_eq!(pool.pending_reload(), None);
 }
