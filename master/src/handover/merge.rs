@@ -1,14 +1,16 @@
 //! The command line and the state as one: options written out win, the state comes next, and
 //! what neither says is the default.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::time::Duration;
+
+use einhorn_protocol::limit;
 
 use super::workers::rules_of;
 use crate::options::{FdBase, Launch, Nice, OptionName};
-use crate::settings::{self, AckMode, Amount, Settings};
-use crate::state::{self, Bytes, Snapshot};
+use crate::settings::{self, AckMode, AckTimeout, Amount, Settings};
+use crate::state::{self, Bytes, Child, Snapshot};
 
 /// `typed` with everything from `snapshot` that was not written out.
 pub(super) fn merge(typed: Launch, snapshot: &Snapshot) -> Launch {
@@ -81,7 +83,7 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
     let ours = snapshot.ours.clone().unwrap_or_default();
     let whole = |number: u32| Amount::Whole(number.into());
     let rows = [
-        (OptionName::Number, "number", config.number.map(whole)),
+        (OptionName::Number, "number", Some(whole(number_of(snapshot, settings.number)))),
         (OptionName::Backlog, "backlog", config.backlog.map(|n| Amount::Whole(n.into()))),
         (OptionName::Seconds, "seconds", config.seconds.map(Amount::Real)),
         (OptionName::MaxUnacked, "max_unacked", config.max_unacked.map(whole)),
@@ -120,10 +122,106 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
     if !launch.explicit.contains(&OptionName::AckMode) {
         settings.ack_mode = match snapshot.ack_mode {
             state::AckMode::Manual => AckMode::Manual,
-            state::AckMode::Timer(seconds) => {
-                Duration::try_from_secs_f64(seconds).map_or(settings.ack_mode, AckMode::Timer)
-            }
+            state::AckMode::Timer(seconds) => Amount::Real(seconds)
+                .seconds()
+                .map_or_else(|| refused_timer(seconds, settings.ack_mode), AckMode::Timer),
         };
     }
+    if let Err(contradiction) = settings.check_together() {
+        ::log::warn!("{contradiction}; the ack timeout is ignored");
+        settings.ack_timeout = AckTimeout::Default;
+    }
     settings
+}
+
+fn refused_timer(seconds: f64, instead: AckMode) -> AckMode {
+    ::log::warn!("state: workers cannot count as up after {seconds} s; ignored");
+    instead
+}
+
+/// The target. Where the state has none that makes sense, it is as many workers as one version
+/// has: to retire workers that serve would be the worst guess.
+fn number_of(snapshot: &Snapshot, default: u32) -> u32 {
+    let stored = snapshot.config.number;
+    if let Some(number) = stored.filter(|number| (1..=limit::WORKERS_MAX).contains(number)) {
+        return number;
+    }
+    let mut of_version: BTreeMap<u64, u32> = BTreeMap::new();
+    for child in snapshot.children.values() {
+        if let Child::Worker(worker) = child
+            && worker.signaled.is_empty()
+        {
+            *of_version.entry(worker.version).or_default() += 1;
+        }
+    }
+    let most = of_version.into_values().max().unwrap_or(default).min(limit::WORKERS_MAX);
+    let found = stored.map_or("missing".to_string(), |number| number.to_string());
+    ::log::warn!(
+        "state: number is {found}, but must be 1 to {}; {most} is taken",
+        limit::WORKERS_MAX
+    );
+    most
+}
+
+#[cfg(test)]
+mod tests {
+    use std::num::NonZeroU32;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::options::{self, Invocation};
+    use crate::state::WorkerChild;
+
+    #[track_caller]
+    fn check(typed: &[&str], snapshot: &Snapshot, expect: impl Fn(&Settings)) {
+        let words: Vec<OsString> = typed.iter().map(OsString::from).collect();
+        match options::parse(words, NonZeroU32::MIN).unwrap() {
+            Invocation::Run(launch) => expect(&merge(*launch, snapshot).settings),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn timer(seconds: f64) -> Snapshot {
+        Snapshot { ack_mode: state::AckMode::Timer(seconds), ..Snapshot::default() }
+    }
+
+    #[test]
+    fn what_is_written_out_wins_over_the_state() {
+        let up_after = |seconds| AckMode::Timer(Duration::from_secs(seconds));
+        check(&["x"], &timer(7.0), |merged| assert_eq!(merged.ack_mode, up_after(7)));
+        check(&["-m", "3", "x"], &timer(7.0), |merged| assert_eq!(merged.ack_mode, up_after(3)));
+    }
+
+    #[test]
+    fn an_ack_timeout_that_leaves_nobody_up_is_dropped() {
+        let typed = ["--ack-timeout", "5", "x"];
+        check(&typed, &timer(30.0), |merged| assert_eq!(merged.ack_timeout, AckTimeout::Default));
+        let kept = AckTimeout::After(Duration::from_secs(5));
+        check(&typed, &timer(3.0), |merged| assert_eq!(merged.ack_timeout, kept));
+    }
+
+    #[test]
+    fn a_state_without_a_usable_number_retires_nobody() {
+        let worker = |version, signaled: &[&str]| {
+            let signaled = signaled.iter().map(ToString::to_string).collect();
+            Child::Worker(WorkerChild { version, signaled, ..WorkerChild::default() })
+        };
+        let mut snapshot = Snapshot { version: 2, ..Snapshot::default() };
+        snapshot.children = [
+            (11, worker(1, &[])),
+            (12, worker(1, &[])),
+            (13, worker(1, &["USR2"])),
+            (14, worker(2, &[])),
+            (15, Child::StatePasser),
+        ]
+        .into();
+        for number in [None, Some(0), Some(limit::WORKERS_MAX + 1)] {
+            snapshot.config.number = number;
+            check(&["x"], &snapshot, |merged| assert_eq!(merged.number, 2));
+            check(&["-n", "5", "x"], &snapshot, |merged| assert_eq!(merged.number, 5));
+        }
+        check(&["x"], &Snapshot::default(), |merged| assert_eq!(merged.number, 1));
+        snapshot.config.number = Some(9);
+        check(&["x"], &snapshot, |merged| assert_eq!(merged.number, 9));
+    }
 }

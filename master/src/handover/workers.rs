@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use einhorn_protocol::error_code;
+use einhorn_protocol::{error_code, limit};
 
 use crate::moment::{Moment, WallTime};
 use crate::options::Launch;
@@ -16,6 +16,8 @@ use crate::signal::Signal;
 use crate::state::{self, Child, OurUpgrade, Ours, Snapshot, WorkerChild};
 use crate::sys::children::{self, ChildState};
 
+/// Largest index that is believed: far more than can ever be taken.
+const INDEX_MAX: u32 = 16 * limit::WORKERS_MAX;
 /// The number of a request that another master took.
 pub(super) const FOREIGN_REQUEST: RequestNumber = 1;
 
@@ -23,8 +25,16 @@ pub(super) const FOREIGN_REQUEST: RequestNumber = 1;
 pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool {
     let ours = snapshot.ours.clone().unwrap_or_default();
     let is_foreign = snapshot.ours.is_none();
-    let workers: Vec<Worker> =
-        living(snapshot).map(|(pid, child)| worker(snapshot, &ours, pid, child, now)).collect();
+    let living: Vec<(Pid, &WorkerChild)> = living(snapshot).collect();
+    let taken: BTreeSet<u32> = living.iter().filter_map(|(_, child)| index_of(child)).collect();
+    let mut free = (0..).filter(|index| !taken.contains(index));
+    let indexed = |(pid, child): (Pid, &WorkerChild)| {
+        let index = index_of(child).or_else(|| free.next()).unwrap_or_default();
+        let mut worker = worker(snapshot, &ours, pid, child, now);
+        worker.index = index;
+        worker
+    };
+    let workers: Vec<Worker> = living.into_iter().map(indexed).collect();
     let last_request = if is_foreign { FOREIGN_REQUEST } else { ours.last_request };
     let mode = |smooth: bool| if smooth { UpgradeMode::Smooth } else { UpgradeMode::Fleet };
     let last_mode = mode(snapshot.smooth_upgrade);
@@ -113,9 +123,21 @@ fn living(snapshot: &Snapshot) -> impl Iterator<Item = (Pid, &WorkerChild)> {
     })
 }
 
+/// The index that a worker was told, if it was told one that can be believed: what lies below
+/// it is kept as free.
+fn index_of(child: &WorkerChild) -> Option<u32> {
+    child.index.filter(|index| *index <= INDEX_MAX)
+}
+
+/// Where its start is missing, a worker was started when its timer was.
+fn start_of(snapshot: &Snapshot, pid: Pid, child: &WorkerChild) -> Option<WallTime> {
+    let timer = || snapshot.ack_timers.iter().find(|timer| timer.pid == pid);
+    child.spinup_time.or_else(|| timer().map(|timer| timer.start))
+}
+
 fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: Moment) -> Worker {
     let known = ours.workers.get(&pid).cloned().unwrap_or_default();
-    let spinup_time = child.spinup_time.map_or(now, |wall| moment_of(wall, now));
+    let spinup_time = start_of(snapshot, pid, child).map_or(now, |wall| moment_of(wall, now));
     let signaled: BTreeSet<Signal> =
         child.signaled.iter().filter_map(|name| Signal::from_name(name)).collect();
     let last_signaled_at = child
@@ -124,7 +146,6 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
     let mut worker = Worker::new(SpawnId(u64::try_from(pid).unwrap_or(0)), now);
     worker.pid = Some(pid);
     worker.version = child.version;
-    worker.index = child.index.unwrap_or(0);
     worker.acked = child.acked;
     worker.newcomer = match snapshot.ours {
         Some(_) => known.newcomer,
@@ -176,12 +197,33 @@ fn on_clock(moment: Moment, monotonic: Option<u64>, now: Moment) -> Moment {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::AckTimer;
 
     fn at(seconds: u64) -> Moment {
         Moment {
             monotonic: Duration::from_secs(seconds),
             wall: WallTime { nanoseconds: i128::from(seconds + 1_000_000) * 1_000_000_000 },
         }
+    }
+
+    #[test]
+    fn an_index_that_nobody_can_have_is_not_believed() {
+        let of = |index| index_of(&WorkerChild { index, ..WorkerChild::default() });
+        assert_eq!(of(Some(INDEX_MAX)), Some(INDEX_MAX));
+        assert_eq!(of(Some(INDEX_MAX + 1)), None);
+        assert_eq!(of(Some(u32::MAX)), None);
+        assert_eq!(of(None), None);
+    }
+
+    #[test]
+    fn a_start_that_is_missing_is_that_of_the_timer() {
+        let timer = AckTimer { time: 30.0, start: at(40).wall, pid: 7 };
+        let snapshot = Snapshot { ack_timers: vec![timer], ..Snapshot::default() };
+        let mut child = WorkerChild::default();
+        assert_eq!(start_of(&snapshot, 7, &child), Some(at(40).wall));
+        assert_eq!(start_of(&snapshot, 8, &child), None);
+        child.spinup_time = Some(at(30).wall);
+        assert_eq!(start_of(&snapshot, 7, &child), Some(at(30).wall));
     }
 
     #[test]
