@@ -166,12 +166,12 @@ fn ours() -> impl Strategy<Value = Ours> {
     (
         option::of(seconds()),
         option::of(0..2_u8),
-        vec(listener, 0..3),
+        vec(listener, 0..3).boxed(),
         file(),
-        btree_map(1..i32::MAX, client, 0..3),
-        btree_map(1..i32::MAX, worker, 0..3),
+        btree_map(1..i32::MAX, client, 0..3).boxed(),
+        btree_map(1..i32::MAX, worker, 0..3).boxed(),
         (any::<u64>(), any::<bool>()),
-        (rules(), option::of(upgrade())),
+        (rules(), option::of(upgrade()).boxed()),
     )
         .prop_map(
             |(
@@ -228,7 +228,7 @@ prop_compose! {
 fn counts() -> impl Strategy<Value = Snapshot> {
     let flag = any::<bool>;
     (
-        btree_map(1..i32::MAX, child(), 0..4),
+        btree_map(1..i32::MAX, child().boxed(), 0..4),
         config(),
         (any::<u64>(), any::<u64>(), any::<u32>(), any::<u8>()),
         [flag(), flag(), flag(), flag(), flag(), flag(), flag()],
@@ -260,24 +260,25 @@ fn counts() -> impl Strategy<Value = Snapshot> {
         })
 }
 
-fn snapshot() -> impl Strategy<Value = Snapshot> {
-    let words = || vec(bytes(), 0..4);
-    let path = || option::of(bytes());
-    let bound = vec((bind(), any::<i32>(), option::of(any::<u16>())), 0..4);
+/// Boxed, part by part: a test's stack does not hold the whole strategy by value.
+fn snapshot() -> BoxedStrategy<Snapshot> {
+    let words = || vec(bytes(), 0..4).boxed();
+    let path = || option::of(bytes()).boxed();
+    let bound = vec((bind().boxed(), any::<i32>(), option::of(any::<u16>())), 0..4);
     let timer = (seconds(), time(), 1..i32::MAX).prop_map(|(time, start, pid)| AckTimer {
         time,
         start,
         pid,
     });
     (
-        counts(),
+        counts().boxed(),
         (words(), words(), words(), option::of(words())),
         bound,
         [path(), path(), path(), path(), path(), path()],
         nice(),
         option::of(any::<i32>()),
-        (vec(client(), 0..4), vec(timer, 0..3)),
-        option::of(ours()),
+        (vec(client(), 0..4).boxed(), vec(timer, 0..3).boxed()),
+        option::of(ours()).boxed(),
     )
         .prop_map(|(counts, words, bound, paths, nice, command_server, events, ours)| {
             let [script_name, path, cmd_name, socket_path, pidfile, lockfile] = paths;
@@ -303,6 +304,7 @@ fn snapshot() -> impl Strategy<Value = Snapshot> {
                 ..counts
             }
         })
+        .boxed()
 }
 
 #[test]
