@@ -8,9 +8,9 @@ Gem::Specification.new do |gem|
   gem.summary = 'Makes a program a good worker of an einhorn master'
   gem.description = 'Inherited sockets, acknowledgement and graceful shutdown for programs that ' \
                     'an einhorn master starts'
-  gem.authors = ['The einhorn authors']
+  gem.authors = ['The einhorn maintainers']
   gem.licenses = %w[MIT Apache-2.0]
   gem.required_ruby_version = '>= 2.7'
-  gem.files = %w[lib/einhorn/worker.rb README.md]
+  gem.files = %w[lib/einhorn/worker.rb README.md LICENSE]
   gem.require_paths = ['lib']
 end
