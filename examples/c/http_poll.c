@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -67,19 +68,31 @@ static void drop(nfds_t slot) {
     connections[slot] = connections[slots];
 }
 
+/* Whether the client said that this request is its last; `end` is the end of its head. */
+static int is_last(const char *head, const char *end) {
+    static const char line[] = "\r\nConnection: close\r\n";
+    for (; head + sizeof line - 1 <= end + 2; head++) {
+        if (strncasecmp(head, line, sizeof line - 1) == 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 /* Answers every whole request that has arrived. Returns 0 when the connection is done. */
 static int answer(int fd, struct connection *c) {
     char *end;
     while ((end = strstr(c->request, "\r\n\r\n")) != NULL) {
+        int last = stopping || is_last(c->request, end);
         char body[64], response[256];
         int length = snprintf(body, sizeof body, "hello from %ld\n", (long)getpid());
         length = snprintf(response, sizeof response,
                           "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %d\r\n"
                           "Connection: %s\r\n\r\n%s",
-                          length, stopping ? "close" : "keep-alive", body);
+                          length, last ? "close" : "keep-alive", body);
         /* So short an answer fits into the socket's buffer; a client that does not read is
          * cut off. */
-        if (send(fd, response, (size_t)length, MSG_NOSIGNAL) != length || stopping) {
+        if (send(fd, response, (size_t)length, MSG_NOSIGNAL) != length || last) {
             return 0;
         }
         size_t used = (size_t)(end + 4 - c->request);
