@@ -1,0 +1,17 @@
+//! The built programs as others see them: command lines, files, signals, sockets, processes.
+//!
+//! A file a subject. Everything runs side by side, each master in a folder of its own, and
+//! nothing depends on how fast the machine is: the tests wait for events, and every wait has
+//! a generous end.
+#![expect(clippy::disallowed_methods, reason = "tests start and time the processes they observe")]
+
+mod command_line;
+mod commands;
+mod files;
+mod json_and_yaml;
+mod listeners;
+mod signals;
+mod start;
+mod support;
+mod worker;
+mod worker_environment;
