@@ -16,6 +16,7 @@ use super::client::{Client, Turn};
 use crate::control::{Budget, Connection, Dialect, Reply, ReturnAddress, heaviest};
 use crate::sys::credentials;
 use crate::sys::process::own_pid;
+use crate::sys::reason;
 use crate::sys::socket::{self, Peer};
 
 /// Tokens below are the event loop's own.
@@ -72,15 +73,8 @@ impl Clients {
         loop {
             match socket::accept(listener) {
                 Ok(Some(stream)) => self.welcome(stream),
-                Ok(None) => return,
-                Err(error) => {
-                    self.turn_away(listener, &error);
-                    if self.spare.is_none() {
-                        // Tried again when a client has left, since no new event will come.
-                        self.someone_waits = true;
-                        return;
-                    }
-                }
+                Err(error) if self.turn_away(listener, &error) => {}
+                Ok(None) | Err(_) => return,
             }
         }
     }
@@ -90,18 +84,30 @@ impl Clients {
         self.spare.is_some() && std::mem::take(&mut self.someone_waits)
     }
 
-    /// Out of descriptors: whoever waits is told by a closed connection, not by silence.
-    fn turn_away(&mut self, listener: &OwnedFd, error: &io::Error) {
-        self.turned_away += 1;
+    /// Out of descriptors: whoever waits is told by a closed connection, not by silence. Says
+    /// whether there may be more; whether anybody waits at all only shows with a descriptor to
+    /// spare.
+    fn turn_away(&mut self, listener: &OwnedFd, error: &io::Error) -> bool {
+        drop(self.spare.take());
+        let found = socket::accept(listener).map(|someone| someone.map(drop));
+        self.spare = spare();
+        if matches!(found, Ok(None)) {
+            return false;
+        }
+        if found.is_ok() {
+            self.turned_away += 1;
+        }
         if self.turned_away.is_power_of_two() {
             ::log::error!(
-                "cannot take a client: {error}; turned away {} so far (raise the limit of open files)",
+                "cannot take a client: {}; turned away {} so far (raise the limit of open files)",
+                reason(error),
                 self.turned_away
             );
         }
-        drop(self.spare.take());
-        drop(socket::accept(listener));
-        self.spare = spare();
+        // Otherwise tried again when a client has left, since no new event will come.
+        let goes_on = found.is_ok() && self.spare.is_some();
+        self.someone_waits = !goes_on;
+        goes_on
     }
 
     fn welcome(&mut self, stream: OwnedFd) {

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "tests start and time the processes they observe")]
 
 mod command_line;
+mod command_socket_hostile;
 mod commands;
 mod files;
 mod json_and_yaml;
