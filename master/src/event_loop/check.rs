@@ -1,5 +1,6 @@
 //! The check before a reload, seen from the event loop, and what follows it.
 
+use einhorn_protocol::error_code;
 use mio::Interest;
 use mio::unix::SourceFd;
 
@@ -58,10 +59,17 @@ impl Master {
         }
     }
 
+    /// Nothing will come of the reload, for those either who asked for no more than that.
     pub(super) fn cancel_check(&mut self) {
         if let Some(check) = self.check.take() {
             check.kill();
         }
+        let (code, why) = if self.pool.is_stopping() {
+            (error_code::SHUTTING_DOWN, "the master is shutting down")
+        } else {
+            (error_code::ABORTED, "the upgrade that it was part of was aborted")
+        };
+        self.answer_reloads(&Reply::failed(code, format!("no reload: {why}")));
     }
 
     pub(super) fn give_check_up(&mut self) {

@@ -196,9 +196,9 @@ impl Check {
         )
     }
 
-    /// Ends it; its end is reaped as a stranger's.
+    /// Ends it with all that it has started; its end is reaped as a stranger's.
     pub fn kill(self) {
-        if let Err(error) = signals::send(self.pid, Signal::KILL) {
+        if let Err(error) = signals::send_to_group(self.pid, Signal::KILL) {
             ::log::debug!("cannot end the upgrade check, pid {}: {error}", self.pid);
         }
     }

@@ -34,10 +34,25 @@ pub const OF_THE_MASTER: [Signal; 11] = [
 /// # Errors
 /// `ESRCH`: there is none; `EPERM`: it is not ours.
 pub fn send(pid: Pid, signal: Signal) -> io::Result<()> {
-    let pid = one_process(pid)?;
-    let signal = rustix::process::Signal::from_named_raw(signal.number())
-        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))?;
-    Ok(rustix::process::kill_process(pid, signal)?)
+    Ok(rustix::process::kill_process(one_process(pid)?, named(signal)?)?)
+}
+
+/// Sends `signal` to every process of the group that `leader` leads. Until the leader is
+/// reaped nobody else can lead a group of that number.
+///
+/// # Errors
+/// `ESRCH`: it leads none; `EPERM`: none of them is ours.
+pub fn send_to_group(leader: Pid, signal: Signal) -> io::Result<()> {
+    // The negative of 1 does not mean the group of process 1 but every process there is.
+    if leader == 1 {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(rustix::process::kill_process_group(one_process(leader)?, named(signal)?)?)
+}
+
+fn named(signal: Signal) -> io::Result<rustix::process::Signal> {
+    rustix::process::Signal::from_named_raw(signal.number())
+        .ok_or_else(|| io::Error::from_raw_os_error(libc::EINVAL))
 }
 
 /// Whether a process of that pid exists, a zombie and one that is not ours included.
@@ -159,11 +174,15 @@ mod tests {
     }
 
     #[test]
-    fn groups_are_never_meant() {
+    fn zero_and_below_never_mean_groups_and_no_group_is_everyone() {
         assert!(!exists(0));
         assert!(!exists(-1));
         assert_eq!(send(0, Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
         assert_eq!(send(-1, Signal::TERM).unwrap_err().raw_os_error(), Some(libc::ESRCH));
+        for number in [0, 1, -1] {
+            let error = send_to_group(number, Signal::CHLD).unwrap_err();
+            assert_eq!(error.raw_os_error(), Some(libc::ESRCH), "{number}");
+        }
         assert!(exists(super::super::process::own_pid()));
     }
 

@@ -11,6 +11,7 @@ mod commands;
 mod files;
 mod json_and_yaml;
 mod listeners;
+mod reload;
 mod signals;
 mod start;
 mod support;
