@@ -47,8 +47,17 @@ setup: ## install what the tests of every language need
 	packaging/setup
 
 .PHONY: test
-test: setup format-check lint ## everything
+test: setup format-check lint packages ## everything
 	$(CARGO) test --workspace
+	packaging/test
+
+.PHONY: conformance
+conformance: setup ## the table: rows that must hold, in every language (EINHORN_BIN: another master)
+	$(CARGO) test -p einhorn-conformance
+
+.PHONY: packages
+packages: setup ## every package, into dist/
+	packaging/build
 
 .PHONY: bench
 bench: ## the measurements, as ratios to a floor in the same run
@@ -60,9 +69,11 @@ doc: ## the Rust documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 .PHONY: install
-install: build ## binaries into PREFIX (/usr/local), below DESTDIR
+install: ## binaries and the C library into PREFIX (/usr/local), below DESTDIR
+	$(CARGO) build --release -p einhorn -p einhorn-c
 	install -d $(BINDIR)
 	install -m 755 target/release/einhorn target/release/einhornsh $(BINDIR)
+	FROM=target/release DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) sdk-c/install
 
 .PHONY: clean
 clean: ## remove what was built
