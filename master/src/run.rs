@@ -11,8 +11,10 @@ use crate::finish::Leftovers;
 use crate::handover::{self, AdoptError, Adopted, AdoptedClient, AnswerError, Inherited};
 use crate::instance::{Environment, Instance};
 use crate::options::{FdBase, Invocation, Launch, OptionError};
-use crate::pool::{Event, Pool};
-use crate::spawn::{self, PlanError, ProgramError, Rules, SharedEnvironment, WorkerPlan};
+use crate::pool::{Event, Pool, Version};
+use crate::spawn::{
+    self, Common, FolderError, PlanError, ProgramError, Rules, Source, Versions, WorkingFolder,
+};
 use crate::start::{self, FilesError, Listener, StartError, WantedFiles};
 use crate::sys::process::own_pid;
 use crate::sys::signals::{self, SignalSource};
@@ -28,6 +30,9 @@ pub enum RunError {
     /// The program cannot be run.
     #[error(transparent)]
     Program(#[from] ProgramError),
+    /// Workers cannot run where they are to.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
     /// The command cannot be handed to a process.
     #[error(transparent)]
     Plan(#[from] PlanError),
@@ -100,6 +105,7 @@ pub fn run(
 struct Beginning {
     instance: Instance,
     pool: Pool,
+    sources: Vec<(Version, Source)>,
     clients: Vec<AdoptedClient>,
     event: Event,
 }
@@ -124,11 +130,11 @@ fn serve(
         // Until all is open a signal ends the process; then it waits for the event loop.
         None => (begin(launch, environment, own_name)?, listen()?),
     };
-    let Beginning { mut instance, pool, clients, event } = beginning;
+    let Beginning { mut instance, pool, sources, clients, event } = beginning;
     instance.open_files = limits::raise_open_files().ok();
     be_nice(&instance.launch);
-    let plan = plan(&instance)?;
-    let mut master = Master::new(instance, pool, plan, signals)
+    let versions = versions(&instance, &pool, sources)?;
+    let mut master = Master::new(instance, pool, versions, signals)
         .map_err(system("cannot set the event loop up"))?;
     let _title = show_title(master.title());
     master.take_over_clients(clients);
@@ -145,7 +151,10 @@ fn begin(
     environment: Environment,
     own_name: OsString,
 ) -> Result<Beginning, RunError> {
-    let cmd = spawn::program::resolve_command(&launch.orig_cmd, environment.get("PATH"))?;
+    let folder = launch.chdir.as_deref().map(WorkingFolder::open).transpose()?;
+    let path = environment.get("PATH");
+    let cmd = spawn::resolve_command(folder.as_ref(), &launch.orig_cmd, path)?;
+    let source = Source::new(cmd.clone(), environment.clone(), folder);
     let wanted = WantedFiles::of(&launch, |name| environment.get(name).map(OsString::from))?;
     let opened = start::open(&wanted, &launch.binds, launch.settings.backlog)?;
     if let Some(pid) = opened.pidfile_named {
@@ -172,7 +181,8 @@ fn begin(
         environment,
         own_name,
     };
-    Ok(Beginning { instance, pool, clients: Vec::new(), event: Event::Start })
+    let sources = vec![(pool.version(), source)];
+    Ok(Beginning { instance, pool, sources, clients: Vec::new(), event: Event::Start })
 }
 
 fn take_over(
@@ -183,7 +193,7 @@ fn take_over(
     own_name: OsString,
 ) -> Result<Beginning, RunError> {
     let now = clock::now();
-    let Adopted { instance, pool, clients, verbosity } =
+    let Adopted { instance, pool, versions: sources, clients, verbosity } =
         handover::adopt(number, inherited, launch, environment, own_name, now)?;
     crate::log::set_verbosity(verbosity);
     ::log::info!(
@@ -193,19 +203,7 @@ fn take_over(
         instance.generation
     );
     warn_of_preload(&instance.launch);
-    let event = match obstacle(&instance, &pool) {
-        Some(reason) => Event::ReloadFailed { reason },
-        None => Event::Adopted,
-    };
-    Ok(Beginning { instance, pool, clients, event })
-}
-
-/// Why an upgrade that another master has reloaded for cannot begin: not every master looks at
-/// the program first.
-fn obstacle(instance: &Instance, pool: &Pool) -> Option<String> {
-    pool.pending_reload().filter(|reload| reload.is_for_upgrade())?;
-    let path = instance.environment.get("PATH");
-    spawn::program::resolve_command(&instance.cmd, path).err().map(|error| error.to_string())
+    Ok(Beginning { instance, pool, sources, clients, event: Event::Adopted })
 }
 
 fn warn_of_preload(launch: &Launch) {
@@ -221,22 +219,42 @@ fn be_nice(launch: &Launch) {
     }
 }
 
-fn plan(instance: &Instance) -> Result<WorkerPlan, PlanError> {
+fn versions(
+    instance: &Instance,
+    pool: &Pool,
+    sources: Vec<(Version, Source)>,
+) -> Result<Versions, RunError> {
     let launch = &instance.launch;
-    let sockets: Vec<_> = instance.listeners.iter().map(Listener::worker_socket).collect();
-    let environment = SharedEnvironment::new(
-        instance.environment.iter(),
-        own_pid(),
-        &instance.files.command_socket,
-        &sockets,
-        launch.fd_base.unwrap_or(FdBase::Zero),
-    );
     let rules = Rules {
         nice: launch.nice.worker,
         parent_death: launch.kill_children_on_exit,
         open_files: instance.open_files,
     };
-    WorkerPlan::new(&instance.cmd, environment, rules)
+    let mut versions = Versions::new(Common {
+        master: own_pid(),
+        socket_path: instance.files.command_socket.clone(),
+        sockets: instance.listeners.iter().map(Listener::worker_socket).collect(),
+        base: launch.fd_base.unwrap_or(FdBase::Zero),
+        rules,
+    });
+    for (version, source) in sources {
+        if let Err(error) = versions.insert(version, source) {
+            ::log::error!("state: what version {version} runs makes no sense: {error}");
+        }
+    }
+    // Another master does not say what its versions run: the same as ours, then.
+    for version in [pool.committed(), pool.version()] {
+        if !versions.knows(version) {
+            let folder = launch.chdir.as_deref().map(WorkingFolder::open).transpose();
+            let folder = folder.unwrap_or_else(|error| {
+                ::log::error!("{error}; they run in the master's folder");
+                None
+            });
+            let (command, environment) = (instance.cmd.clone(), instance.environment.clone());
+            versions.insert(version, Source::new(command, environment, folder))?;
+        }
+    }
+    Ok(versions)
 }
 
 fn show_title(title: &str) -> Option<Title> {

@@ -8,8 +8,8 @@ use einhorn_master::moment::WallTime;
 use einhorn_master::psych::{Limits, Value, read};
 use einhorn_master::signal::Signal;
 use einhorn_master::state::{
-    AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, Nice, OurClient, OurListener,
-    OurUpgrade, OurWorker, Ours, Rules, Snapshot, WorkerChild,
+    AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, Nice, OurClient, OurFile,
+    OurListener, OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
 };
 use einhorn_protocol::limit;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -147,6 +147,22 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn version()(
+        version in any::<u64>(),
+        command in vec(bytes(), 0..3),
+        environment in option::of(vec(bytes(), 0..3)),
+        folder in option::of(bytes().prop_filter("a path", |path| !path.is_empty())),
+        folder_fd in option::of(any::<i32>()),
+        file in option::of((any::<u32>(), bytes(), any::<[u64; 4]>())),
+    ) -> OurVersion {
+        let files = file.into_iter().map(|(word, real, [device, inode, size, modified])| {
+            OurFile { word, real, device, inode, size, modified }
+        });
+        OurVersion { version, command, environment, folder, folder_fd, files: files.collect() }
+    }
+}
+
 fn ours() -> impl Strategy<Value = Ours> {
     let file = || option::of((any::<u64>(), any::<u64>()));
     let listener = (option::of(text()), bytes(), file())
@@ -170,7 +186,7 @@ fn ours() -> impl Strategy<Value = Ours> {
         file(),
         btree_map(1..i32::MAX, client, 0..3).boxed(),
         btree_map(1..i32::MAX, worker, 0..3).boxed(),
-        (any::<u64>(), any::<bool>()),
+        (any::<u64>(), any::<bool>(), vec(version(), 0..3).boxed()),
         (rules(), option::of(upgrade()).boxed()),
     )
         .prop_map(
@@ -186,6 +202,8 @@ fn ours() -> impl Strategy<Value = Ours> {
             )| Ours {
                 ack_timeout,
                 fd_base,
+                chdir: number.1.then(|| b"/srv/current".to_vec()),
+                versions: number.2,
                 gc_before_fork: number.1,
                 listeners,
                 command_socket_file: file,

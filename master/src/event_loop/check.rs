@@ -7,8 +7,9 @@ use mio::unix::SourceFd;
 use super::{CHECK, Master};
 use crate::control::Reply;
 use crate::handover::{self, Check, Kind, Verdict};
+use crate::instance::Environment;
 use crate::pool::{Event, PendingReload};
-use crate::spawn::program;
+use crate::spawn::{Source, WorkingFolder, program};
 use crate::sys::children::ExitStatus;
 use crate::sys::{clock, limits, reason};
 
@@ -37,10 +38,28 @@ impl Master {
         if !self.pool.pending_reload().is_some_and(PendingReload::is_for_upgrade) {
             return Ok(());
         }
-        let environment = self.instance.reload_environment();
-        program::resolve_command(&self.instance.cmd, environment.get("PATH"))
-            .map(drop)
-            .map_err(|error| error.to_string())
+        self.next_source(&self.instance.reload_environment()).map(drop)
+    }
+
+    /// What an upgrade that begins now brings in, if it can be run at all.
+    fn next_source(&self, environment: &Environment) -> Result<Source, String> {
+        let chdir = self.instance.launch.chdir.as_deref();
+        let folder = chdir.map(WorkingFolder::open).transpose().map_err(|e| e.to_string())?;
+        let command = &self.instance.cmd;
+        program::resolve_command(folder.as_ref(), command, environment.get("PATH"))
+            .map_err(|error| error.to_string())?;
+        Ok(Source::new(command.clone(), environment.clone(), folder))
+    }
+
+    /// A new image looks at what its upgrade will bring in: paths may lead elsewhere by now.
+    pub(super) fn prepare_upgrade(&mut self) {
+        if !self.pool.pending_reload().is_some_and(PendingReload::is_for_upgrade) {
+            return;
+        }
+        match self.next_source(&self.instance.environment) {
+            Ok(source) => self.versions.prepare(source),
+            Err(reason) => self.tell_pool(Event::ReloadFailed { reason }),
+        }
     }
 
     fn watch(&self, check: &Check) {
@@ -110,7 +129,13 @@ impl Master {
         crate::log::flush();
         let snapshot = self.capture(true);
         self.set_open_files_for(Image::Next);
-        let reason = handover::reexec(&self.instance, &snapshot, next, &self.client_descriptors());
+        let reason = handover::reexec(
+            &self.instance,
+            &snapshot,
+            next,
+            &self.versions,
+            &self.client_descriptors(),
+        );
         self.set_open_files_for(Image::This);
         self.tell_pool(Event::ReloadFailed { reason });
     }

@@ -19,7 +19,8 @@ impl Master {
         });
         let generation = self.instance.generation.saturating_add(u64::from(for_reload));
         let pool = self.pool.to_restored();
-        handover::capture(&self.instance, &pool, clients, generation, crate::log::verbosity())
+        let verbosity = crate::log::verbosity();
+        handover::capture(&self.instance, &pool, &self.versions, clients, generation, verbosity)
     }
 
     /// Takes in the clients of the former image.

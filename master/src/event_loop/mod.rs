@@ -26,7 +26,7 @@ use crate::commands::ListenerFacts;
 use crate::handover::{Check, Kind};
 use crate::instance::Instance;
 use crate::pool::{Event, Pool};
-use crate::spawn::WorkerPlan;
+use crate::spawn::Versions;
 use crate::sys::clock;
 use crate::sys::signals::SignalSource;
 
@@ -50,7 +50,7 @@ pub struct Master {
     instance: Instance,
     pool: Pool,
     clients: Clients,
-    plan: WorkerPlan,
+    versions: Versions,
     check: Option<Check>,
     reexec_next: Option<Kind>,
     outer: Option<OuterMaster>,
@@ -68,7 +68,7 @@ impl Master {
     pub fn new(
         instance: Instance,
         pool: Pool,
-        plan: WorkerPlan,
+        versions: Versions,
         signals: SignalSource,
     ) -> io::Result<Self> {
         let selector = Poll::new()?;
@@ -87,7 +87,7 @@ impl Master {
             signals,
             instance,
             pool,
-            plan,
+            versions,
             check: None,
             reexec_next: None,
             log_is_registered: false,
@@ -105,6 +105,7 @@ impl Master {
     /// # Errors
     /// The poll fails, which it does not do for anything that comes from outside.
     pub fn run(mut self, first: Event) -> io::Result<Ended> {
+        self.prepare_upgrade();
         self.tell_pool(first);
         self.end_idle_subscriptions();
         self.take_signals();

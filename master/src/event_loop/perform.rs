@@ -4,8 +4,9 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::Master;
-use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId};
+use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version};
 use crate::signal::Signal;
+use crate::spawn::Own;
 use crate::sys::children;
 use crate::sys::{clock, signals, socket};
 
@@ -15,8 +16,8 @@ impl Master {
     pub(super) fn perform_actions(&mut self) {
         while let Some(action) = self.pool.poll_action() {
             match action {
-                Action::Spawn { id, index, .. } => {
-                    let event = match self.start_worker(index) {
+                Action::Spawn { id, index, version } => {
+                    let event = match self.start_worker(index, version) {
                         Ok(pid) => Event::Spawned { id, pid },
                         Err(error) => Event::SpawnFailed { id, reason: error.to_string() },
                     };
@@ -34,6 +35,17 @@ impl Master {
     }
 
     fn perform_report(&mut self, report: &Report) {
+        match report {
+            Report::UpgradeBegun { to, .. } => {
+                if let Err(error) = self.versions.begin(*to) {
+                    ::log::error!("version {to} cannot be started: {error}");
+                }
+            }
+            Report::UpgradeEnded { .. } => {
+                self.versions.retain(&[self.pool.committed(), self.pool.version()]);
+            }
+            _ => {}
+        }
         self.publish(report);
         if matches!(report, Report::FleetUp { .. })
             && let Some(outer) = &mut self.outer
@@ -42,7 +54,7 @@ impl Master {
         }
     }
 
-    fn start_worker(&mut self, index: u32) -> io::Result<Pid> {
+    fn start_worker(&mut self, index: u32, version: Version) -> io::Result<Pid> {
         let connection = if self.instance.launch.command_socket_as_fd {
             match socket::connect_unix(&self.instance.files.command_socket) {
                 Ok(connection) => Some(connection),
@@ -56,7 +68,13 @@ impl Master {
         };
         let listeners: Vec<BorrowedFd<'_>> =
             self.instance.listeners.iter().map(|listener| listener.descriptor.as_fd()).collect();
-        self.plan.start(index, &listeners, connection.as_ref().map(AsFd::as_fd))
+        let own = Own {
+            index,
+            listeners: &listeners,
+            command_socket: connection.as_ref().map(AsFd::as_fd),
+            ..Own::default()
+        };
+        self.versions.start(version, own)
     }
 
     fn signal_worker(&mut self, id: SpawnId, pid: Pid, signal: Signal) {

@@ -14,12 +14,13 @@ use einhorn_protocol::limit;
 
 use super::inherited::Inherited;
 use super::merge::merge;
-use super::{listeners, workers};
+use super::{listeners, versions, workers};
 use crate::control::{Connection, Dialect, Restored, ReturnAddress, Topic};
 use crate::instance::{Environment, Instance};
 use crate::moment::Moment;
 use crate::options::{Files, Launch};
-use crate::pool::{Pool, RequestNumber};
+use crate::pool::{Pool, RequestNumber, Version};
+use crate::spawn::Source;
 use crate::start::{self, FilesError, StartError, WantedFiles};
 use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
 use crate::sys::files::{self, FileKind, Identity};
@@ -64,6 +65,8 @@ pub struct Adopted {
     pub instance: Instance,
     /// Its workers.
     pub pool: Pool,
+    /// What its versions run.
+    pub versions: Vec<(Version, Source)>,
     /// Its clients.
     pub clients: Vec<AdoptedClient>,
     /// How loud the former image was.
@@ -93,6 +96,7 @@ pub fn adopt(
     let mut places = listeners::take_over(&snapshot, &mut inherited);
     let named = named_command_socket(&snapshot, &mut inherited);
     let clients = clients(&snapshot, &mut inherited);
+    let versions = versions::take_over(&snapshot, &mut inherited, &environment);
     listeners::find_lost(&mut places, &mut inherited);
     let command_socket = named.or_else(|| find_command_socket(&files, &mut inherited));
     for number in inherited.close_rest() {
@@ -118,7 +122,7 @@ pub fn adopt(
         environment,
         own_name,
     };
-    Ok(Adopted { instance, pool, clients, verbosity: snapshot.verbosity })
+    Ok(Adopted { instance, pool, versions, clients, verbosity: snapshot.verbosity })
 }
 
 fn read(number: RawFd, inherited: &mut Inherited) -> Result<Snapshot, AdoptError> {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use einhorn_protocol::default;
 
-use super::listeners;
+use super::{listeners, versions};
 use crate::control::{Connection, Dialect, Topic};
 use crate::instance::Instance;
 use crate::moment::Moment;
@@ -17,6 +17,7 @@ use crate::pool::{
     PendingReload, Pid, RequestNumber, Restored, Upgrade, UpgradeEnd, UpgradeMode, Worker,
 };
 use crate::settings::{AckMode, AckTimeout, Settings, UpgradeRules};
+use crate::spawn::Versions;
 use crate::start::Listener;
 use crate::state::{
     self, AckTimer, Bytes, Child, ClientConnection, Config, OurClient, OurUpgrade, OurWorker, Ours,
@@ -38,6 +39,7 @@ pub struct ClientRecord<'a> {
 pub fn capture<'a>(
     instance: &Instance,
     pool: &Restored,
+    versions: &Versions,
     clients: impl Iterator<Item = ClientRecord<'a>>,
     generation: u64,
     verbosity: u8,
@@ -97,7 +99,7 @@ pub fn capture<'a>(
         command_server: Some(instance.command_socket.as_raw_fd()),
         connections: clients.iter().map(connection).collect(),
         ack_timers: ack_timers(pool),
-        ours: Some(ours(instance, pool, &clients)),
+        ours: Some(ours(instance, pool, versions, &clients)),
     }
 }
 
@@ -165,7 +167,12 @@ fn connection(client: &ClientRecord<'_>) -> ClientConnection {
     }
 }
 
-fn ours(instance: &Instance, pool: &Restored, clients: &[ClientRecord<'_>]) -> Ours {
+fn ours(
+    instance: &Instance,
+    pool: &Restored,
+    versions: &Versions,
+    clients: &[ClientRecord<'_>],
+) -> Ours {
     Ours {
         ack_timeout: match pool.settings.ack_timeout {
             AckTimeout::Default => None,
@@ -176,6 +183,8 @@ fn ours(instance: &Instance, pool: &Restored, clients: &[ClientRecord<'_>]) -> O
             FdBase::Zero => 0,
             FdBase::One => 1,
         }),
+        chdir: instance.launch.chdir.as_deref().map(path_bytes),
+        versions: versions::capture(versions, pool),
         gc_before_fork: instance.launch.gc_before_fork,
         listeners: instance.listeners.iter().map(listeners::ours_of).collect(),
         command_socket_file: instance.command_socket_identity.map(device_and_inode),

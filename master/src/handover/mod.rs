@@ -11,6 +11,7 @@ mod inherited;
 mod listeners;
 mod merge;
 mod reexec;
+mod versions;
 mod workers;
 
 pub use adopt::{AdoptError, Adopted, AdoptedClient, adopt};

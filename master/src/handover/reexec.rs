@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::answer::Kind;
 use super::check::{block, to_c};
 use crate::instance::Instance;
-use crate::spawn::program;
+use crate::spawn::{Versions, program};
 use crate::state::Snapshot;
 use crate::sys::exec::{self, Mask};
 use crate::sys::memory_file;
@@ -18,9 +18,10 @@ pub fn reexec(
     instance: &Instance,
     snapshot: &Snapshot,
     next: Kind,
+    versions: &Versions,
     clients: &[BorrowedFd<'_>],
 ) -> String {
-    match try_reexec(instance, snapshot, next, clients) {
+    match try_reexec(instance, snapshot, next, versions, clients) {
         Ok(never) => match never {},
         Err(reason) => reason,
     }
@@ -30,6 +31,7 @@ fn try_reexec(
     instance: &Instance,
     snapshot: &Snapshot,
     next: Kind,
+    versions: &Versions,
     clients: &[BorrowedFd<'_>],
 ) -> Result<std::convert::Infallible, String> {
     let text = snapshot.to_yaml();
@@ -57,7 +59,11 @@ fn try_reexec(
     keep.extend(instance.listeners.iter().map(|listener| listener.descriptor.as_fd()));
     keep.extend(clients);
     let mask = match next {
-        Kind::Ours { .. } => Mask::Kept,
+        Kind::Ours { .. } => {
+            // Another master would hand them on to its workers.
+            keep.extend(versions.folders());
+            Mask::Kept
+        }
         Kind::Silent => Mask::Cleared,
     };
     let error = exec::exec(&to_c(&program)?, &arguments, &block(&environment), &keep, mask);

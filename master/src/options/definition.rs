@@ -12,6 +12,7 @@ pub enum OptionName {
     Number,
     AckMode,
     AckTimeout,
+    Chdir,
     Seconds,
     MaxUnacked,
     MaxUpgradeAdditional,
@@ -75,7 +76,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 31] = [
+pub(super) static DEFINITIONS: [Definition; 32] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
@@ -102,6 +103,9 @@ pub(super) static DEFINITIONS: [Definition; 31] = [
     row(Name::CommandSocketAsFd, "command-socket-as-fd", Some('g'), Nothing, WORKERS,
         "Give each worker an open connection to the command socket, its number in \
          EINHORN_SOCK_FD"),
+    row(Name::Chdir, "chdir", None, Value("PATH"), WORKERS,
+        "Run workers in the folder PATH, followed afresh, symlinks and all, at each upgrade; \
+         a relative program is relative to it [default: the master's]"),
     row(Name::Nice, "nice", None, Value("MASTER[:WORKER[:RENICE_CMD]]"), WORKERS,
         "Nice levels, -20 to 19; without WORKER the workers have the master's"),
     row(Name::Preload, "preload", Some('p'), Value("PATH"), WORKERS,

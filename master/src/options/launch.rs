@@ -43,6 +43,8 @@ pub struct Launch {
     pub kill_children_on_exit: bool,
     /// `-p`.
     pub preload: Option<PathBuf>,
+    /// `--chdir`, as typed.
+    pub chdir: Option<PathBuf>,
     /// `--gc-before-fork`; without a preloader it has nothing to act on.
     pub gc_before_fork: bool,
     /// 0 debug, 1 info, 2 errors only. `-q` and `-v` are counted against each other.
@@ -109,6 +111,7 @@ impl Launch {
             command_socket_as_fd: matches.get_flag("command-socket-as-fd"),
             kill_children_on_exit: matches.get_flag("kill-children-on-exit"),
             preload: typed.checked("preload", PATH_ALLOWED, path)?,
+            chdir: typed.checked("chdir", FOLDER_ALLOWED, path)?,
             gc_before_fork: matches.get_flag("gc-before-fork"),
             verbosity: verbosity(matches.get_count("quiet"), matches.get_count("verbose")),
             drop_env_vars: typed.variables("drop-env-var")?,
@@ -123,6 +126,7 @@ impl Launch {
 }
 
 const PATH_ALLOWED: &str = "the path of a file";
+const FOLDER_ALLOWED: &str = "the path of a folder";
 const SOCKET_PATH_ALLOWED: &str = "a path of 1 to 107 bytes, as a unix socket's";
 const COMMAND_NAME_ALLOWED: &str = "1 to 200 bytes without / and control characters";
 const VARIABLE_ALLOWED: &str = "a variable's name, without =";

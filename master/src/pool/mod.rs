@@ -178,6 +178,11 @@ impl Pool {
         self.version
     }
 
+    /// The version that serves, or that an upgrade in progress would be rolled back to.
+    pub fn committed(&self) -> Version {
+        self.committed
+    }
+
     /// The upgrade in progress.
     pub fn upgrade(&self) -> Option<&Upgrade> {
         self.upgrade.as_ref()

@@ -3,7 +3,7 @@
 //! The protocol's own variables are all set or all absent as this master has it: whatever a
 //! master above, or a service manager, said to this master is not passed on.
 
-use std::ffi::{CStr, CString, OsStr};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::os::fd::RawFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -13,6 +13,49 @@ use einhorn_protocol::environment as names;
 use crate::options::FdBase;
 use crate::sys::process::Pid;
 use crate::sys::socket::Family;
+
+/// An environment in its own order; a name stands once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Environment(Vec<(OsString, OsString)>);
+
+impl Environment {
+    /// The value of `name`.
+    pub fn get(&self, name: &str) -> Option<&OsStr> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, value)| value.as_os_str())
+    }
+
+    /// All variables.
+    pub fn iter(&self) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+        self.0.iter().map(|(name, value)| (name.as_os_str(), value.as_os_str()))
+    }
+
+    /// The same without the variables named.
+    #[must_use]
+    pub fn without(&self, names: &[OsString]) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !names.contains(name)).cloned().collect())
+    }
+
+    /// The same with `name` set.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.0.retain(|(other, _)| other != name);
+        self.0.push((name.into(), value.into()));
+        self
+    }
+}
+
+impl FromIterator<(OsString, OsString)> for Environment {
+    fn from_iter<T: IntoIterator<Item = (OsString, OsString)>>(variables: T) -> Self {
+        let mut unique: Vec<(OsString, OsString)> = Vec::new();
+        for (name, value) in variables {
+            // Of a name that stands twice, getenv(3) finds the first.
+            if unique.iter().all(|(other, _)| *other != name) {
+                unique.push((name, value));
+            }
+        }
+        Self(unique)
+    }
+}
 
 /// A listening socket as a worker is told of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,6 +151,17 @@ mod tests {
     use super::*;
 
     const INET: fn(RawFd) -> WorkerSocket = |number| WorkerSocket { number, family: Family::Inet };
+
+    #[test]
+    fn a_name_stands_once() {
+        let pairs = [("A", "1"), ("B", "2"), ("A", "3")];
+        let environment: Environment =
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        assert_eq!(environment.get("A"), Some(OsStr::new("1")));
+        assert_eq!(environment.iter().count(), 2);
+        let changed = environment.with("A", "4").without(&["B".into()]);
+        assert_eq!(changed.iter().collect::<Vec<_>>(), [(OsStr::new("A"), OsStr::new("4"))]);
+    }
 
     #[track_caller]
     fn check(start: &[(&str, &str)], sockets: &[WorkerSocket], base: FdBase, expect: &[&str]) {

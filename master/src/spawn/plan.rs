@@ -33,11 +33,27 @@ pub struct Rules {
 }
 
 /// Everything that the workers of one version share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct WorkerPlan {
     arguments: Vec<CString>,
     environment: SharedEnvironment,
     rules: Rules,
+}
+
+/// What one worker has for itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Own<'a> {
+    /// Its index.
+    pub index: u32,
+    /// The bound sockets.
+    pub listeners: &'a [BorrowedFd<'a>],
+    /// With `-g`, its open connection to the command socket.
+    pub command_socket: Option<BorrowedFd<'a>>,
+    /// The folder that it runs in; none: the master's own.
+    pub folder: Option<BorrowedFd<'a>>,
+    /// Words of the command that name a file which is elsewhere by now, and where; 0 is the
+    /// program.
+    pub moved: &'a [(usize, CString)],
 }
 
 impl WorkerPlan {
@@ -62,26 +78,29 @@ impl WorkerPlan {
         Ok(Self { arguments, environment, rules })
     }
 
-    /// Starts a worker with these listening sockets and, with `-g`, its open connection to the
-    /// command socket; the master closes its own copy of that one afterwards.
+    /// Starts a worker. The master closes its own copy of the worker's connection afterwards.
     ///
     /// # Errors
     /// Those of fork(2): too many processes, too little memory.
-    pub fn start(
-        &self,
-        index: u32,
-        listeners: &[BorrowedFd<'_>],
-        command_socket: Option<BorrowedFd<'_>>,
-    ) -> io::Result<Pid> {
-        let number = command_socket.map(|connection| connection.as_raw_fd());
-        let own = SharedEnvironment::of_one_worker(index, number);
-        let Some(program) = self.arguments.first() else {
+    pub fn start(&self, own: &Own<'_>) -> io::Result<Pid> {
+        let number = own.command_socket.map(|connection| connection.as_raw_fd());
+        let variables = SharedEnvironment::of_one_worker(own.index, number);
+        let Some(first) = self.arguments.first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
-        let mut plan = SpawnPlan::new(program, &self.arguments);
+        let moved = |word: usize| own.moved.iter().find(|(moved, _)| *moved == word);
+        let mut plan =
+            SpawnPlan::new(moved(0).map_or(first.as_c_str(), |(_, path)| path), &self.arguments);
+        // The program is told its name as ever, but a script is what its interpreter opens.
+        for (word, argument) in plan.arguments.iter_mut().enumerate().skip(1) {
+            if let Some((_, path)) = moved(word) {
+                *argument = path;
+            }
+        }
         plan.environment =
-            self.environment.variables().chain(own.iter().map(CString::as_c_str)).collect();
-        plan.inherit = listeners.iter().copied().chain(command_socket).collect();
+            self.environment.variables().chain(variables.iter().map(CString::as_c_str)).collect();
+        plan.inherit = own.listeners.iter().copied().chain(own.command_socket).collect();
+        plan.working_folder = own.folder;
         plan.process_group = true;
         plan.parent_death = self.rules.parent_death.then_some(Signal::USR2);
         plan.nice = self.rules.nice;
@@ -141,7 +160,14 @@ mod tests {
                       } >&$EINHORN_SOCK_FD";
         let words = command(&["/bin/bash", "-c", script]);
         let plan = WorkerPlan::new(&words, environment, Rules::default()).unwrap();
-        let pid = plan.start(4, &[listener.as_fd()], Some(writer.as_fd())).unwrap();
+        let pid = plan
+            .start(&Own {
+                index: 4,
+                listeners: &[listener.as_fd()],
+                command_socket: Some(writer.as_fd()),
+                ..Own::default()
+            })
+            .unwrap();
         drop(writer);
         let mut text = String::new();
         File::from(report).read_to_string(&mut text).unwrap();

@@ -10,6 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use super::folder::{self, WorkingFolder};
 use crate::log::shown;
 use crate::sys::{files, reason};
 
@@ -111,22 +112,52 @@ fn line_end_hint(interpreter: &str) -> &'static str {
 /// # Errors
 /// What is wrong with it.
 pub fn resolve(typed: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
-    let program =
-        if typed.as_bytes().contains(&b'/') { PathBuf::from(typed) } else { look_up(typed, path)? };
-    check(&program, path)?;
-    Ok(program)
+    resolve_in(None, typed, path)
 }
 
-/// Whether a program, given with a slash, can be run as far as that can be told.
+/// As [`resolve`], for a program that will run in `folder`; a relative path is relative to it.
 ///
 /// # Errors
 /// What is wrong with it.
-pub fn check(program: &Path, path: Option<&OsStr>) -> Result<(), ProgramError> {
-    let name = || name_of(program.as_os_str());
+pub fn resolve_in(
+    folder: Option<&WorkingFolder>,
+    typed: &OsStr,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, ProgramError> {
+    let place = Place { folder, path };
+    let program = if typed.as_bytes().contains(&b'/') {
+        PathBuf::from(typed)
+    } else {
+        look_up(typed, place)?
+    };
+    check(&program, place)?;
+    Ok(program)
+}
+
+/// Where a program runs, and where it is looked up.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    folder: Option<&'a WorkingFolder>,
+    path: Option<&'a OsStr>,
+}
+
+impl Place<'_> {
+    /// `path` as this process reaches it.
+    fn locate(self, path: &Path) -> PathBuf {
+        folder::locate(self.folder, path)
+    }
+}
+
+/// Whether a program, given with a slash, can be run as far as that can be told.
+fn check(named: &Path, place: Place<'_>) -> Result<(), ProgramError> {
+    let name = || name_of(named.as_os_str());
     let unreadable = |source| ProgramError::Unreadable { program: name(), source };
+    let program = &place.locate(named);
     let metadata = match program.metadata() {
         Ok(metadata) => metadata,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing(program)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(missing(named, program));
+        }
         Err(error) => return Err(unreadable(error)),
     };
     if metadata.is_dir() {
@@ -145,7 +176,7 @@ pub fn check(program: &Path, path: Option<&OsStr>) -> Result<(), ProgramError> {
     // A program may be executable and not readable; then there is no first line to look at.
     let Ok(first) = first_bytes(program) else { return Ok(()) };
     let Some((interpreter, argument)) = interpreter(&first) else { return Ok(()) };
-    match interpreter_fault(interpreter, argument, path) {
+    match interpreter_fault(interpreter, argument, place) {
         None => Ok(()),
         Some((interpreter, fault)) => {
             let interpreter = name_of(interpreter);
@@ -156,27 +187,29 @@ pub fn check(program: &Path, path: Option<&OsStr>) -> Result<(), ProgramError> {
 
 /// The first file of that name in `path` that can be executed. If there is only one that
 /// cannot, that one, so that the check says why.
-fn look_up(name: &OsStr, path: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
-    let folders = path.unwrap_or(OsStr::new(PATH_DEFAULT)).as_bytes().split(|byte| *byte == b':');
+fn look_up(name: &OsStr, place: Place<'_>) -> Result<PathBuf, ProgramError> {
+    let path = place.path.unwrap_or(OsStr::new(PATH_DEFAULT));
+    let folders = path.as_bytes().split(|byte| *byte == b':');
     let mut blocked = None;
     for folder in folders {
         let folder = if folder.is_empty() { b"." } else { folder };
         let candidate = Path::new(OsStr::from_bytes(folder)).join(name);
-        if files::is_executable(&candidate) {
+        let located = place.locate(&candidate);
+        if files::is_executable(&located) {
             return Ok(candidate);
         }
-        if candidate.is_file() {
+        if located.is_file() {
             blocked.get_or_insert(candidate);
         }
     }
     blocked.ok_or_else(|| ProgramError::NotInPath {
         program: name_of(name),
-        here: Path::new(name).is_file(),
+        here: place.locate(Path::new(name)).is_file(),
     })
 }
 
-fn missing(program: &Path) -> ProgramError {
-    let name = name_of(program.as_os_str());
+fn missing(named: &Path, program: &Path) -> ProgramError {
+    let name = name_of(named.as_os_str());
     match program.read_link() {
         Ok(target) => {
             ProgramError::DanglingSymlink { program: name, target: name_of(target.as_os_str()) }
@@ -206,9 +239,9 @@ fn interpreter(first: &[u8]) -> Option<(&OsStr, &OsStr)> {
 fn interpreter_fault<'a>(
     interpreter: &'a OsStr,
     argument: &'a OsStr,
-    path: Option<&OsStr>,
+    place: Place<'_>,
 ) -> Option<(&'a OsStr, &'static str)> {
-    let file = Path::new(interpreter);
+    let file = &place.locate(Path::new(interpreter));
     if !file.exists() {
         return Some((interpreter, "is missing"));
     }
@@ -221,7 +254,7 @@ fn interpreter_fault<'a>(
         && !looked_up.iter().any(|byte| is_blank(*byte) || matches!(byte, b'=' | b'/'));
     if file.file_name() == Some(OsStr::new("env"))
         && is_plain_name
-        && look_up(argument, path).is_err()
+        && look_up(argument, place).is_err()
     {
         return Some((argument, "is in no folder of PATH"));
     }
@@ -243,11 +276,12 @@ fn name_of(name: &OsStr) -> String {
     shown(&name.to_string_lossy())
 }
 
-/// What was typed, with the program in the form in which it is executed.
+/// What was typed, with the program in the form in which it is executed in `folder`.
 ///
 /// # Errors
-/// Those of [`resolve`]; nothing typed counts as an empty name.
+/// Those of [`resolve_in`]; nothing typed counts as an empty name.
 pub fn resolve_command(
+    folder: Option<&WorkingFolder>,
     typed: &[OsString],
     path: Option<&OsStr>,
 ) -> Result<Vec<OsString>, ProgramError> {
@@ -255,7 +289,7 @@ pub fn resolve_command(
         [program, arguments @ ..] => (program.as_os_str(), arguments),
         [] => (OsStr::new(""), typed),
     };
-    let program = resolve(program, path)?;
+    let program = resolve_in(folder, program, path)?;
     Ok([program.into_os_string()].into_iter().chain(arguments.iter().cloned()).collect())
 }
 

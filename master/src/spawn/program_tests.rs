@@ -43,7 +43,7 @@ fn a_name_is_looked_up_and_a_path_stays_as_typed() {
     assert_eq!(resolve(OsStr::new("/bin/../bin/sh"), None).unwrap(), Path::new("/bin/../bin/sh"));
     assert!(resolve(OsStr::new("sh"), None).unwrap().is_absolute());
     let words = [OsString::from("worker"), OsString::from("worker")];
-    let command = resolve_command(&words, Some(folder.0.path().as_os_str())).unwrap();
+    let command = resolve_command(None, &words, Some(folder.0.path().as_os_str())).unwrap();
     assert_eq!(command, [program.into_os_string(), OsString::from("worker")]);
 }
 
@@ -76,7 +76,7 @@ fn a_name_that_is_nowhere() {
         "cannot run Cargo.toml: no folder in PATH has it (for the one in this folder write \
          ./Cargo.toml)"
     );
-    assert!(resolve_command(&[], None).is_err());
+    assert!(resolve_command(None, &[], None).is_err());
 }
 
 #[test]

@@ -23,9 +23,14 @@ impl Snapshot {
         ]))
     }
 
-    /// What the command `state` shows: the part under `:state`.
+    /// What the command `state` shows: the part under `:state`, without what the versions
+    /// have in their environments, which may be secret.
     pub fn state_text(&self) -> String {
-        psych::write(&self.state())
+        let mut shown = self.clone();
+        for version in shown.ours.iter_mut().flat_map(|ours| &mut ours.versions) {
+            version.environment = None;
+        }
+        psych::write(&shown.state())
     }
 
     /// Reads what [`Self::to_yaml`] or a Ruby master wrote, and remarks for the log.

@@ -3,7 +3,8 @@
 use super::portable::Reader;
 use super::record::{Kind, Record, Row, read_into, record, written};
 use super::snapshot::{
-    Config, Nice, OurClient, OurListener, OurUpgrade, OurWorker, Ours, Rules, Snapshot, WorkerChild,
+    Config, Nice, OurClient, OurFile, OurListener, OurUpgrade, OurVersion, OurWorker, Ours, Rules,
+    Snapshot, WorkerChild,
 };
 use crate::psych::Value;
 
@@ -69,6 +70,8 @@ record!(Nice, {
 record!(Ours, {
     Optional ack_timeout,
     Optional fd_base,
+    Optional chdir,
+    Optional versions,
     Usual gc_before_fork,
     Optional listeners,
     Optional command_socket_file,
@@ -81,6 +84,24 @@ record!(Ours, {
     Optional upgrade,
     Usual superseding,
     Usual fleet_was_up,
+});
+
+record!(OurVersion, {
+    Usual version,
+    Usual command,
+    Optional environment,
+    Optional folder,
+    Optional folder_fd,
+    Usual files,
+});
+
+record!(OurFile, {
+    Usual word,
+    Usual real,
+    Usual device,
+    Usual inode,
+    Usual size,
+    Usual modified,
 });
 
 record!(Rules, {

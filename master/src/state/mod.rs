@@ -20,5 +20,5 @@ mod snapshot;
 pub use note::{Note, StateError};
 pub use snapshot::{
     AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, FORMAT, Nice, OurClient,
-    OurListener, OurUpgrade, OurWorker, Ours, Rules, Snapshot, WorkerChild,
+    OurFile, OurListener, OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
 };

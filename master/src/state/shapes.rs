@@ -2,7 +2,7 @@
 
 use super::portable::{Item, Portable, Reader, symbol, symbol_text};
 use super::record::Record;
-use super::snapshot::{AckMode, Bind, Child, OurListener, WorkerChild};
+use super::snapshot::{AckMode, Bind, Child, OurFile, OurListener, OurVersion, WorkerChild};
 use crate::psych::Value;
 
 const TYPE: &str = "type";
@@ -87,5 +87,13 @@ impl Item for Bind {
 }
 
 impl Item for OurListener {
+    const LIST_EXPECTED: &'static str = "a list of mappings";
+}
+
+impl Item for OurVersion {
+    const LIST_EXPECTED: &'static str = "a list of mappings";
+}
+
+impl Item for OurFile {
     const LIST_EXPECTED: &'static str = "a list of mappings";
 }

@@ -247,6 +247,10 @@ pub struct Ours {
     pub ack_timeout: Option<f64>,
     /// `--fd-base`.
     pub fd_base: Option<u8>,
+    /// `--chdir`.
+    pub chdir: Option<Bytes>,
+    /// What the versions that may be started run.
+    pub versions: Vec<OurVersion>,
     /// `--gc-before-fork`.
     pub gc_before_fork: bool,
     /// Listeners, aligned with `bind`.
@@ -271,6 +275,40 @@ pub struct Ours {
     pub superseding: bool,
     /// The target was reached once.
     pub fleet_was_up: bool,
+}
+
+/// What a version runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurVersion {
+    /// Which one.
+    pub version: u64,
+    /// Its program, resolved, and its arguments.
+    pub command: Vec<Bytes>,
+    /// `NAME=value` each; absent: what the next image has. Never shown.
+    pub environment: Option<Vec<Bytes>>,
+    /// Its folder, by the path that led there.
+    pub folder: Option<Bytes>,
+    /// The folder's descriptor.
+    pub folder_fd: Option<i32>,
+    /// Its files as they were.
+    pub files: Vec<OurFile>,
+}
+
+/// A file of a version as it was when that began.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurFile {
+    /// Which word of the command names it.
+    pub word: u32,
+    /// Where it was, without symlinks.
+    pub real: Bytes,
+    /// Device.
+    pub device: u64,
+    /// Inode.
+    pub inode: u64,
+    /// Length in bytes.
+    pub size: u64,
+    /// When it was last written, in nanoseconds since 1970.
+    pub modified: u64,
 }
 
 /// What an upgrade must prove, and when it is given up.

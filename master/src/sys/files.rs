@@ -4,11 +4,11 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Access, AtFlags, CWD, FlockOperation};
+use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 /// What tells one file from every other, its path aside. Only as long as the file exists or
@@ -199,6 +199,26 @@ pub fn may_execute(path: &Path) -> io::Result<bool> {
         Err(Errno::ACCESS) => Ok(false),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Opens a folder, symlinks followed, only to be entered or to reach what is in it.
+///
+/// # Errors
+/// Those of open(2); `EACCES`: this process may not enter it.
+pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty())?;
+    rustix::fs::accessat(CWD, path, Access::EXEC_OK, AtFlags::EACCESS)?;
+    Ok(folder)
+}
+
+/// Whether a descriptor is that of a folder.
+///
+/// # Errors
+/// Those of fstat(2).
+pub fn is_folder(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    let mode = rustix::fs::fstat(descriptor)?.st_mode;
+    Ok(rustix::fs::FileType::from_raw_mode(mode).is_dir())
 }
 
 /// Whether `path` is a plain file that this process may execute, symlinks followed; whatever

@@ -38,6 +38,8 @@ pub struct SpawnPlan<'a> {
     pub inherit: Vec<BorrowedFd<'a>>,
     /// What becomes its standard input, output and error; none: this process's own.
     pub stdio: [Option<BorrowedFd<'a>>; 3],
+    /// The folder that it runs in; none: this process's own.
+    pub working_folder: Option<BorrowedFd<'a>>,
     /// Whether it leads a process group of its own.
     pub process_group: bool,
     /// What it gets when this process, or the thread that spawns, ends for any reason.
@@ -60,6 +62,7 @@ impl<'a> SpawnPlan<'a> {
             environment: Vec::new(),
             inherit: Vec::new(),
             stdio: [None; 3],
+            working_folder: None,
             process_group: false,
             parent_death: None,
             nice: None,
@@ -129,6 +132,7 @@ struct Child<'a> {
     shell_arguments: Option<Pointers<'a>>,
     inherit: Vec<RawFd>,
     stdio: [Option<RawFd>; 3],
+    working_folder: Option<RawFd>,
     process_group: bool,
     parent_death: Option<(libc::c_int, Pid)>,
     nice: Option<i32>,
@@ -148,6 +152,7 @@ impl<'a> Child<'a> {
             shell_arguments: plan.shell_for_plain_text.then(shell),
             inherit: plan.inherit.iter().map(AsRawFd::as_raw_fd).collect(),
             stdio: plan.stdio.map(|end| end.map(|end| end.as_raw_fd())),
+            working_folder: plan.working_folder.map(|folder| folder.as_raw_fd()),
             process_group: plan.process_group,
             parent_death: plan.parent_death.map(|signal| (signal.number(), own_pid())),
             nice: plan.nice,
@@ -177,6 +182,12 @@ impl<'a> Child<'a> {
                 self.say(b"einhorn: cannot set the nice level of ", errno());
             }
             self.arrange_descriptors();
+            if let Some(folder) = self.working_folder
+                && libc::fchdir(folder) != 0
+            {
+                self.say(b"einhorn: cannot enter the working folder of ", errno());
+                libc::_exit(EXIT_CANNOT_RUN);
+            }
             if let Some((signal, parent)) = self.parent_death {
                 libc::prctl(libc::PR_SET_PDEATHSIG, signal);
                 // A parent that was gone by then sends nothing any more.
