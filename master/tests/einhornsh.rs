@@ -445,3 +445,29 @@ fn a_master_that_goes_away_ends_the_talk() {
     terminal.wait_for("connection to the master was lost");
     assert_eq!(terminal.finish().0, Some(1));
 }
+
+/// A script whose stdout is a terminal of this kind; what it shows.
+fn on_terminal(kind: &str) -> String {
+    let master = FakeMaster::start(|mut client| {
+        let id = client.expect(&["upgrade"]);
+        client.reply(&id, "1/2 acknowledged", json!({"wait": true}));
+        client.reply(&id, "2/2 acknowledged", json!({"wait": true}));
+        client.reply(&id, "rolled back", json!({"error": "rolled_back"}));
+        client.expect_end();
+    });
+    let path = master.path();
+    let script = format!("{SHELL} -d {} -e upgrade >&2", path.display());
+    let terminal = Terminal::start(Path::new("/bin/sh"), &["-c", &script], &[("TERM", kind)]);
+    let (status, screen, _) = terminal.finish();
+    assert_eq!(status, Some(3), "{screen}");
+    master.finish();
+    screen
+}
+
+#[test]
+fn in_a_terminal_progress_is_one_line_that_rewrites_itself() {
+    let screen = on_terminal("xterm");
+    let line = "\r\x1b[K1/2 acknowledged\r\x1b[K2/2 acknowledged\r\x1b[Krolled back\r\n";
+    assert_eq!(screen, line);
+    assert_eq!(on_terminal("dumb"), "1/2 acknowledged\r\n2/2 acknowledged\r\nrolled back\r\n");
+}

@@ -21,7 +21,7 @@ use log::Level;
 
 use crate::control::{Reply, Request};
 use crate::moment::Moment;
-use crate::pool::{Event, Pool};
+use crate::pool::{Event, Pid, Pool};
 use crate::state::Snapshot;
 
 /// What a listener is called and where it is, for `status`.
@@ -53,6 +53,8 @@ pub struct Context<'a> {
     pub verbosity: u8,
     /// The bound sockets.
     pub listeners: &'a [ListenerFacts],
+    /// The process group of whoever asks, if that process is still there.
+    pub caller_group: &'a dyn Fn() -> Option<Pid>,
     /// What would cross a reload now.
     pub snapshot: &'a dyn Fn() -> Snapshot,
 }

@@ -34,6 +34,10 @@ fn pool() -> Pool {
 }
 
 fn ask_of(pool: &Pool, line: &str) -> Outcome {
+    ask_from(None, pool, line)
+}
+
+fn ask_from(caller_group: Option<Pid>, pool: &Pool, line: &str) -> Outcome {
     let request = Request::parse(line.as_bytes()).expect("a request");
     let listeners = [ListenerFacts {
         name: Some("web".into()),
@@ -49,6 +53,7 @@ fn ask_of(pool: &Pool, line: &str) -> Outcome {
         generation: 3,
         verbosity: 1,
         listeners: &listeners,
+        caller_group: &|| caller_group,
         snapshot: &|| panic!("not asked for"),
     };
     run(&context, &request)
@@ -298,4 +303,23 @@ fn status_as_json_has_the_same() {
     assert_eq!(status["workers"][1]["pid"], 501);
     assert_eq!(status["workers"][1]["acked"], false);
     refused(r#"{"command":"status","args":["xml"]}"#, error_code::BAD_ARGUMENTS, "xml");
+}
+
+#[test]
+fn a_worker_or_its_helper_speaks_for_itself_and_for_nobody_else() {
+    let pool = pool();
+    let line = r#"{"command": "worker:ack", "pid": 500}"#;
+    let acknowledged = |outcome: &Outcome| {
+        matches!(outcome.effects[..], [Effect::Pool(Event::Acknowledged { .. })])
+    };
+    for group in [None, Some(500), Some(42), Some(7)] {
+        let outcome = ask_from(group, &pool, line);
+        assert!(acknowledged(&outcome) && outcome.close, "{group:?}");
+    }
+    let outcome = ask_from(Some(501), &pool, line);
+    let [Effect::Log(Level::Warn, text)] = &outcome.effects[..] else { panic!("{outcome:?}") };
+    assert!(text.contains("worker 501") && text.contains("worker 500"), "{text}");
+    assert!(outcome.close && outcome.reply.is_none());
+    let ping = ask_from(Some(501), &pool, r#"{"command": "worker:ping", "pid": 500}"#);
+    assert!(matches!(ping.effects[..], [Effect::Pool(Event::Pinged { .. })]));
 }

@@ -7,7 +7,7 @@ use crate::control::Request;
 use crate::pool::{Event, Worker};
 
 pub(super) fn ack(context: &Context<'_>, request: &Request) -> Outcome {
-    match sender(context, request) {
+    match sender(context, request).and_then(|worker| speaks_for(context, worker)) {
         Ok(worker) => silence(Effect::Pool(Event::Acknowledged { id: worker.id })),
         Err(reason) => ignored("acknowledgement", &reason),
     }
@@ -26,6 +26,16 @@ pub(super) fn ping(context: &Context<'_>, request: &Request) -> Outcome {
 fn sender<'a>(context: &Context<'a>, request: &Request) -> Result<&'a Worker, String> {
     let pid = request.worker_pid()?;
     context.pool.find(pid).ok_or_else(|| format!("{pid} is no worker of this master"))
+}
+
+/// A worker's helper, such as a shell's `nc`, may say for it that it is up, and may be gone by
+/// now. Whoever is in another worker's process group may not.
+fn speaks_for<'a>(context: &Context<'_>, worker: &'a Worker) -> Result<&'a Worker, String> {
+    let group = (context.caller_group)().filter(|&group| worker.pid != Some(group));
+    match group.and_then(|group| context.pool.find(group)) {
+        Some(other) => Err(format!("worker {other} cannot speak for worker {worker}")),
+        None => Ok(worker),
+    }
 }
 
 fn silence(effect: Effect) -> Outcome {

@@ -213,6 +213,10 @@ impl Clients {
         Some(token)
     }
 
+    pub(super) fn get(&self, token: Token) -> Option<&Client> {
+        self.by_token.get(&token)
+    }
+
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Client> {
         self.by_token.get_mut(&token)
     }

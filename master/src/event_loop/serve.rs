@@ -12,7 +12,7 @@ use crate::control::{Reply, Request, Topic};
 use crate::pool::{Callers, Event, Report, UpgradeEnd, Version};
 use crate::psych::Value;
 use crate::sys::clock;
-use crate::sys::process::own_pid;
+use crate::sys::process::{self, own_pid};
 
 /// Requests of one client that are carried out in one turn.
 const REQUESTS_A_TURN: usize = 32;
@@ -60,7 +60,7 @@ impl Master {
 
     /// Whether the client could be answered.
     fn serve_request(&mut self, token: Token, request: &Request) -> bool {
-        let outcome = self.run_command(request);
+        let outcome = self.run_command(token, request);
         let Some(client) = self.clients.get_mut(token) else { return true };
         let Outcome { reply, follow, close, effects } = outcome;
         let mut answered = true;
@@ -78,7 +78,9 @@ impl Master {
         answered
     }
 
-    fn run_command(&self, request: &Request) -> Outcome {
+    fn run_command(&self, token: Token, request: &Request) -> Outcome {
+        let caller = self.clients.get(token).map(|client| client.peer.pid);
+        let caller_group = || caller.and_then(process::group_of);
         let snapshot = || self.capture(false);
         let context = Context {
             pool: &self.pool,
@@ -88,6 +90,7 @@ impl Master {
             generation: self.instance.generation,
             verbosity: crate::log::verbosity(),
             listeners: &self.listener_facts,
+            caller_group: &caller_group,
             snapshot: &snapshot,
         };
         commands::run(&context, request)
@@ -130,10 +133,16 @@ impl Master {
         ::log::log!(report.level(), "{report}");
         match report {
             Report::UpgradeEnded { end, callers, from, to, took } => {
-                let result = upgrade_result(end, *from, *to, *took);
+                let lost =
+                    end.is_back().then(|| self.versions.warn_of_overwritten(*from)).flatten();
+                let result = upgrade_result(end, *from, *to, *took, lost.as_deref());
+                let text = match lost {
+                    Some(lost) => format!("{report}; {lost}"),
+                    None => report.to_string(),
+                };
                 let reply = match end.error() {
-                    None => Reply::done(report.to_string()),
-                    Some(code) => Reply::failed(code, report.to_string()),
+                    None => Reply::done(text),
+                    Some(code) => Reply::failed(code, text),
                 };
                 let callers = *callers;
                 self.clients.for_each_follower(|client| {
@@ -181,7 +190,13 @@ impl Master {
 }
 
 /// How an upgrade ended, for programs.
-fn upgrade_result(end: &UpgradeEnd, from: Version, to: Version, took: Option<Duration>) -> Value {
+fn upgrade_result(
+    end: &UpgradeEnd,
+    from: Version,
+    to: Version,
+    took: Option<Duration>,
+    lost: Option<&str>,
+) -> Value {
     let text = |text: &str| Value::String(text.to_string());
     let number = |number: u64| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX));
     let mut entries = vec![
@@ -203,6 +218,9 @@ fn upgrade_result(end: &UpgradeEnd, from: Version, to: Version, took: Option<Dur
             (text("reason"), text(&failure.reason)),
         ];
         entries.push((text("worker"), Value::Mapping(worker)));
+    }
+    if let Some(lost) = lost {
+        entries.push((text("warning"), text(lost)));
     }
     Value::Mapping(entries)
 }

@@ -76,6 +76,14 @@ impl UpgradeEnd {
         self.error().unwrap_or("committed")
     }
 
+    /// Whether the version from before serves on.
+    pub fn is_back(&self) -> bool {
+        match self {
+            Self::RolledBack { .. } | Self::ReloadFailed(_) | Self::Aborted => true,
+            Self::Committed | Self::Superseded | Self::ShuttingDown => false,
+        }
+    }
+
     /// The stable code for the last reply; none for success.
     pub fn error(&self) -> Option<&'static str> {
         match self {

@@ -42,8 +42,13 @@ const ABOUT: &str = "Talks to a running einhorn: sends commands over its command
 const AFTER: &str = "\
 `help` lists the commands. Words are quoted as in a shell, `;` separates commands.
 
-The exit status is 1 if there is no master, if the connection is lost, or, with -e or a
-pipe, if the last reply is an error.
+With -e or a pipe the exit status is that of the last reply:
+  0  done; an upgrade is committed
+  1  any other error; there is no master; the connection is lost
+  2  the upgrade has not begun: the new master or the program cannot be started
+  3  the upgrade was rolled back
+  4  the upgrade was aborted
+  5  the upgrade was superseded by a newer one
 
 Examples:
   einhornsh

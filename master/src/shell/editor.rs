@@ -22,7 +22,7 @@ use crate::sys::interrupt::{self, Awake, InterruptSource};
 const PROMPT: &str = "einhorn> ";
 
 /// Values of `TERM` for terminals that cannot move their cursor.
-const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
+pub(super) const PLAIN_TERMINALS: [&str; 3] = ["dumb", "cons25", "emacs"];
 
 /// The terminal cannot be used.
 #[derive(Debug, Error)]

@@ -11,6 +11,7 @@ mod exchange;
 mod history;
 mod link;
 mod location;
+mod printer;
 mod session;
 mod words;
 

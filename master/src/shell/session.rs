@@ -1,6 +1,6 @@
 //! A talk from its greeting to its end: with a person, or for a script.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufRead, ErrorKind, IsTerminal, Read, Write};
 
 use einhorn_protocol::limit;
@@ -8,15 +8,17 @@ use thiserror::Error;
 
 use super::arguments::Arguments;
 use super::completion::LEAVING;
-use super::editor::{Editor, TerminalError};
+use super::editor::{Editor, PLAIN_TERMINALS, TerminalError};
 use super::exchange::{self, Meaning, Outgoing, Requests};
 use super::history;
 use super::link::{ConnectError, Link, LinkError, Received};
 use super::location::socket_path;
+use super::printer::Printer;
 use super::words::{self, Unclosed};
 use crate::control::Malformed;
 use crate::sys::files::is_writable_folder;
 use crate::sys::interrupt::InterruptSource;
+use crate::sys::terminal::columns;
 
 /// How a talk ended that went as it should.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,22 +92,24 @@ pub fn run(
     lookup: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Ending, ShellError> {
     let path = socket_path(arguments, &lookup, is_writable_folder);
+    let terminal = lookup("TERM");
+    let stdout = Stdout::on(terminal.as_deref());
     if let Some(scripts) = &arguments.execute {
         // Taken apart first: half a script is worse than none.
         let commands = words::commands(&scripts.join("\n"))?;
-        let mut script = Script::new(Link::open(&path)?);
+        let mut script = Script::new(Link::open(&path)?, stdout);
         script.run_all(&commands)?;
         return Ok(script.ending);
     }
     let link = Link::open(&path)?;
     if !io::stdin().is_terminal() {
-        let mut script = Script::new(link);
+        let mut script = Script::new(link, stdout);
         script.run_lines(io::stdin().lock())?;
         return Ok(script.ending);
     }
     let user = lookup("USER").or_else(|| lookup("LOGNAME")).unwrap_or_default();
-    let editor = Editor::new(lookup("TERM").as_deref(), history::file(lookup))?;
-    Dialogue::new(link, editor)?.run(&user.to_string_lossy())?;
+    let editor = Editor::new(terminal.as_deref(), history::file(lookup))?;
+    Dialogue::new(link, editor, stdout)?.run(&user.to_string_lossy())?;
     Ok(Ending::Well)
 }
 
@@ -125,7 +129,7 @@ impl Talk {
         &mut self,
         request: &Outgoing,
         interrupt: Option<&InterruptSource>,
-        print: impl Fn(&str) -> Result<(), ShellError>,
+        mut print: impl FnMut(Meaning, &str) -> Result<(), ShellError>,
     ) -> Result<Outcome, ShellError> {
         self.link.send(&request.line)?;
         loop {
@@ -136,25 +140,48 @@ impl Talk {
             let incoming = exchange::read(&line, request.id)?;
             match incoming.meaning {
                 Meaning::Stale => say(&incoming.message),
-                Meaning::Progress => print(&incoming.message)?,
-                Meaning::Done => return print(&incoming.message).map(|()| Outcome::Done),
-                Meaning::Failed(status) => {
-                    return print(&incoming.message).map(|()| Outcome::Failed(status));
-                }
+                meaning => print(meaning, &incoming.message)?,
+            }
+            match incoming.meaning {
+                Meaning::Stale | Meaning::Progress => {}
+                Meaning::Done => return Ok(Outcome::Done),
+                Meaning::Failed(status) => return Ok(Outcome::Failed(status)),
             }
         }
     }
 }
 
-/// Commands that nobody watches.
+/// How replies are printed.
+#[derive(Clone, Copy, Debug)]
+struct Stdout {
+    /// It is a terminal that understands how to rewrite a line.
+    rewrites: bool,
+}
+
+impl Stdout {
+    fn on(terminal: Option<&OsStr>) -> Self {
+        let understands = terminal.is_some_and(|name| !PLAIN_TERMINALS.iter().any(|p| name == *p));
+        Self { rewrites: understands && io::stdout().is_terminal() }
+    }
+
+    /// Prints the replies to one request.
+    fn printer(self) -> impl FnMut(Meaning, &str) -> Result<(), ShellError> {
+        let columns = self.rewrites.then(|| columns(io::stdout()).unwrap_or(0));
+        let mut printer = Printer::new(io::stdout(), columns);
+        move |meaning, message| printer.print(meaning, message)
+    }
+}
+
+/// Commands that nobody types.
 struct Script {
     talk: Talk,
+    stdout: Stdout,
     ending: Ending,
 }
 
 impl Script {
-    fn new(link: Link) -> Self {
-        Self { talk: Talk::new(link), ending: Ending::Well }
+    fn new(link: Link, stdout: Stdout) -> Self {
+        Self { talk: Talk::new(link), stdout, ending: Ending::Well }
     }
 
     fn run_lines(&mut self, mut input: impl BufRead) -> Result<(), ShellError> {
@@ -172,7 +199,7 @@ impl Script {
                 return Ok(Next::Leave);
             }
             let request = self.talk.requests.command(words);
-            self.ending = match self.talk.exchange(&request, None, print)? {
+            self.ending = match self.talk.exchange(&request, None, self.stdout.printer())? {
                 Outcome::Done | Outcome::Interrupted => Ending::Well,
                 Outcome::Failed(status) => Ending::LastReplyFailed(status),
             };
@@ -184,19 +211,20 @@ impl Script {
 /// A talk with a person.
 struct Dialogue {
     talk: Talk,
+    stdout: Stdout,
     editor: Editor,
     interrupt: InterruptSource,
 }
 
 impl Dialogue {
-    fn new(link: Link, editor: Editor) -> Result<Self, ShellError> {
+    fn new(link: Link, editor: Editor, stdout: Stdout) -> Result<Self, ShellError> {
         let interrupt = InterruptSource::new().map_err(ShellError::Signal)?;
-        Ok(Self { talk: Talk::new(link), editor, interrupt })
+        Ok(Self { talk: Talk::new(link), stdout, editor, interrupt })
     }
 
     fn run(&mut self, user: &str) -> Result<(), ShellError> {
         let greeting = self.talk.requests.greeting(user);
-        let to_stderr = |message: &str| {
+        let to_stderr = |_: Meaning, message: &str| {
             say(message);
             Ok(())
         };
@@ -221,7 +249,8 @@ impl Dialogue {
                 return Ok(Next::Leave);
             }
             let request = self.talk.requests.command(words);
-            let outcome = self.talk.exchange(&request, Some(&self.interrupt), print)?;
+            let outcome =
+                self.talk.exchange(&request, Some(&self.interrupt), self.stdout.printer())?;
             if outcome == Outcome::Interrupted {
                 say("interrupted; what was begun goes on in the master");
                 return Ok(Next::Leave);
@@ -233,13 +262,6 @@ impl Dialogue {
 
 fn leaves(words: &[String]) -> bool {
     words.first().is_some_and(|word| LEAVING.contains(&word.as_str()))
-}
-
-/// A reply, as it is, on lines of its own.
-fn print(message: &str) -> Result<(), ShellError> {
-    let end = if message.ends_with('\n') { "" } else { "\n" };
-    let mut stdout = io::stdout().lock();
-    write!(stdout, "{message}{end}").and_then(|()| stdout.flush()).map_err(ShellError::Stdout)
 }
 
 /// Something that is not a reply to a command.

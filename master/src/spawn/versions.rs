@@ -175,19 +175,24 @@ impl Versions {
     }
 
     /// Says in a few words that there is no `version` any more to go back to, if its files were
-    /// overwritten or removed.
-    pub fn overwritten(&self, version: Version) -> Option<String> {
-        let gone = self.entries.get(&version)?.source.gone();
+    /// overwritten or removed; once in the log too.
+    pub fn warn_of_overwritten(&mut self, version: Version) -> Option<String> {
+        let entry = self.entries.get_mut(&version)?;
+        let gone = entry.source.gone();
         if gone.is_empty() {
             return None;
         }
         let gone: Vec<String> =
             gone.iter().map(|path| crate::log::shown(&path.to_string_lossy())).collect();
-        Some(format!(
+        let text = format!(
             "the old version's files were overwritten in place, so workers started from now on \
              run what is there now: {}",
             gone.join(", ")
-        ))
+        );
+        if !std::mem::replace(&mut entry.said, true) {
+            ::log::warn!("version {version}: {text}");
+        }
+        Some(text)
     }
 
     /// Starts a worker of `version`.
@@ -202,15 +207,6 @@ impl Versions {
         let moved = source.moved();
         let folder = source.folder.as_ref().map(AsFd::as_fd);
         plan.start(&Own { folder, moved: &moved, ..own })
-    }
-
-    fn warn_of_overwritten(&mut self, version: Version) {
-        let Some(text) = self.overwritten(version) else { return };
-        if let Some(entry) = self.entries.get_mut(&version)
-            && !std::mem::replace(&mut entry.said, true)
-        {
-            ::log::warn!("version {version}: {text}");
-        }
     }
 }
 
@@ -314,7 +310,7 @@ mod tests {
         place.move_link();
         let (real, one) = (place.path("1/program"), place.path("1"));
         check(&mut versions, 0, &format!("1 {} a {}", real.display(), one.display()));
-        assert_eq!(versions.overwritten(0), None);
+        assert_eq!(versions.warn_of_overwritten(0), None);
     }
 
     #[test]
@@ -323,7 +319,7 @@ mod tests {
         let mut versions = versions();
         versions.insert(0, place.source("./program", "a", Some("1"))).unwrap();
         place.deploy("1/program", "overwritten");
-        let text = versions.overwritten(0).unwrap();
+        let text = versions.warn_of_overwritten(0).unwrap();
         assert!(text.contains("overwritten in place, so ") && text.contains("./program"), "{text}");
         let one = place.path("1");
         check(&mut versions, 0, &format!("overwritten ./program a {}", one.display()));

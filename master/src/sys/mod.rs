@@ -22,6 +22,7 @@ pub mod process;
 mod reason;
 pub mod signals;
 pub mod socket;
+pub mod terminal;
 pub mod title;
 
 pub use reason::reason;

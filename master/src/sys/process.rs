@@ -82,6 +82,12 @@ pub fn parent_pid() -> Pid {
     rustix::process::getppid().map_or(0, |pid| pid.as_raw_nonzero().get())
 }
 
+/// The process group that `pid` is in; none if there is no such process.
+pub fn group_of(pid: Pid) -> Option<Pid> {
+    let pid = rustix::process::Pid::from_raw(pid).filter(|_| pid > 0)?;
+    rustix::process::getpgid(Some(pid)).ok().map(|group| group.as_raw_nonzero().get())
+}
+
 /// Starts a process with an empty signal mask and default dispositions. Whether its program
 /// could be executed shows only in its exit status, [`EXIT_NOT_FOUND`] or [`EXIT_CANNOT_RUN`],
 /// and in a line on its standard error.
