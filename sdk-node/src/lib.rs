@@ -4,6 +4,8 @@
 //! `index.js` makes an `Error` with a `code`; nothing here throws but for arguments of a wrong
 //! type, which `index.js` has checked.
 
+#![expect(clippy::needless_pass_by_value, reason = "napi hands over strings, not slices")]
+
 use einhorn_worker::{Delivery, Error};
 use napi::{Either, Env, Result, Task, bindgen_prelude::AsyncTask};
 use napi_derive::napi;
@@ -87,7 +89,7 @@ impl Task for Sending {
     fn compute(&mut self) -> Result<Self::Output> {
         let prepared = self.0.take();
         let sent = prepared.map(|prepared| prepared.and_then(Delivery::deliver));
-        Ok(sent.and_then(|sent| sent.err()).map(Failure::from))
+        Ok(sent.and_then(std::result::Result::err).map(Failure::from))
     }
 
     fn resolve(&mut self, _env: Env, output: Self::Output) -> Result<Self::JsValue> {
