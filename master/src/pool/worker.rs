@@ -34,6 +34,8 @@ pub enum Exit {
 impl fmt::Display for Exit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Status(126) => f.write_str("status 126, as of a program that cannot be run"),
+            Self::Status(127) => f.write_str("status 127, as of a program that is missing"),
             Self::Status(status) => write!(f, "status {status}"),
             Self::Signal(signal) => write!(f, "killed by {signal}"),
             Self::Unknown => f.write_str("status unknown"),

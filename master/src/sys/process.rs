@@ -209,6 +209,7 @@ impl<'a> Child<'a> {
             let mut error = errno();
             if error == libc::ENOEXEC
                 && let Some(arguments) = &self.shell_arguments
+                && !is_binary(self.program)
             {
                 libc::execve(c"/bin/sh".as_ptr(), arguments.as_ptr(), environment);
                 error = errno();
@@ -278,6 +279,21 @@ impl<'a> Child<'a> {
 unsafe fn keep_open(number: RawFd) {
     // SAFETY: F_SETFD touches no memory.
     unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
+}
+
+/// Whether a program that the kernel refuses is one for another machine, not text for a shell.
+///
+/// # Safety
+/// Only in the child of a fork.
+unsafe fn is_binary(program: &CStr) -> bool {
+    const MAGIC: [u8; 4] = *b"\x7fELF";
+    let mut first = [0_u8; MAGIC.len()];
+    // SAFETY: open and read are async-signal-safe; the path is NUL-terminated, and the kernel
+    // writes no more than there is room for. The descriptor ends with this process's program.
+    unsafe {
+        let file = libc::open(program.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC);
+        file >= 0 && libc::read(file, first.as_mut_ptr().cast(), first.len()) > 0 && first == MAGIC
+    }
 }
 
 /// Exec turns handlers into defaults but leaves "ignored" alone: HUP under nohup, PIPE in

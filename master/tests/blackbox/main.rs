@@ -15,5 +15,8 @@ mod reload;
 mod signals;
 mod start;
 mod support;
+mod upgrade_acknowledged_by_another;
+mod upgrade_releases;
+mod upgrade_under_load;
 mod worker;
 mod worker_environment;

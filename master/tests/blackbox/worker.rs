@@ -49,6 +49,8 @@ fn act() {
             "say" => eprintln!("worker {} says {object}", process::id()),
             "ack" => einhorn_worker::ack().unwrap(),
             "ack-without-reading" => drop(by_path(&ack_as_json())),
+            "ack-for" => confirmed(&ack_as_json_for(object.parse().unwrap())),
+            "ack-for-and-go" => drop(by_path(&ack_as_json_for(object.parse().unwrap()))),
             "ack-as-ruby" => confirmed(&ack_as_yaml()),
             "ack-by-descriptor" => by_descriptor(&ack_as_json()),
             "ping" => einhorn_worker::ping(object).unwrap(),
@@ -66,7 +68,11 @@ fn act() {
 }
 
 fn ack_as_json() -> String {
-    format!("{}\n", json!({"command": "worker:ack", "pid": process::id()}))
+    ack_as_json_for(process::id())
+}
+
+fn ack_as_json_for(pid: u32) -> String {
+    format!("{}\n", json!({"command": "worker:ack", "pid": pid}))
 }
 
 fn ping_as_json(id: &str) -> String {

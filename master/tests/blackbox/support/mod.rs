@@ -5,9 +5,11 @@
 pub(crate) mod client;
 pub(crate) mod folder;
 pub(crate) mod launch;
+pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod master;
 pub(crate) mod process;
+pub(crate) mod site;
 
 use std::time::Duration;
 
