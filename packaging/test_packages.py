@@ -88,10 +88,13 @@ class Installed(unittest.TestCase):
         return done.stdout
 
     @contextlib.contextmanager
-    def master(self, folder, *worker, **environment):
-        """A master of two such workers; gives what runs einhornsh, and the port."""
+    def master(self, folder, *worker, address="127.0.0.1:0", **environment):
+        """A master of two such workers; gives what runs einhornsh, and the port.
+
+        With -k, so that no worker outlives a test that fails.
+        """
         command_socket, log = folder / "einhorn.sock", folder / "einhorn.log"
-        options = ["-b", "127.0.0.1:0,n", "-n", "2", "-m", "manual", "-s", "0.1"]
+        options = ["-k", "-b", address, "-n", "2", "-m", "manual", "-s", "0.1"]
         options += ["-d", command_socket, "-e", folder / "pid", "-f", folder / "lock"]
         with open(log, "w") as output:
             process = subprocess.Popen(
@@ -129,9 +132,9 @@ class Installed(unittest.TestCase):
                     said += piece
         return said.decode()
 
-    def check_worker(self, folder, *worker, **environment):
+    def check_worker(self, folder, *worker, **options):
         """The worker of a README serves, is replaced, serves again and stops."""
-        with self.master(folder, *worker, **environment) as (tell, port):
+        with self.master(folder, *worker, **options) as (tell, port):
             for _ in range(2):
                 self.assertRegex(self.greeting(port), r"hello\n\Z")
                 # An upgrade is done when as many have acknowledged as there shall be.
@@ -270,17 +273,19 @@ class C(Installed):
         libraries = {"LD_LIBRARY_PATH": str(self.prefix / "lib")}
         shared = self.pkg_config("--cflags", "--libs")
         worker = self.compile("hello.c", "shared", "cc", "-std=c99", *shared)
-        self.check_worker(self.folder, worker, **libraries)
+        self.check_worker(self.folder, worker, address="127.0.0.1:0,n", **libraries)
         static = self.pkg_config("--static", "--cflags", "--libs")
         worker = self.compile("hello.c", "static", "cc", "-std=c99", "-static", *static)
-        self.check_worker(self.folder, worker)
+        self.check_worker(self.folder, worker, address="127.0.0.1:0,n")
 
     def test_the_example_works(self):
         example = self.prefix / "examples/http_poll.c"
         shared = self.pkg_config("--cflags", "--libs")
         worker = self.compile(example, "http_poll", "cc", "-std=c99", *shared)
         libraries = {"LD_LIBRARY_PATH": str(self.prefix / "lib")}
-        with self.master(self.folder, worker, **libraries) as (_, port):
+        with self.master(
+            self.folder, worker, address="127.0.0.1:0,n", **libraries
+        ) as (_, port):
             self.assertIn("200 OK", self.greeting(port))
 
     def test_a_c_plus_plus_program_compiles_and_runs(self):
