@@ -16,6 +16,7 @@ mod signals;
 mod start;
 mod support;
 mod upgrade_acknowledged_by_another;
+mod upgrade_recipes;
 mod upgrade_releases;
 mod upgrade_under_load;
 mod worker;
