@@ -1,12 +1,12 @@
 //! An upgrade either happens or it did not happen: under load, looked at every 10 ms.
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value as Json, json};
 
-use crate::support::load::Load;
+use crate::support::load::{Load, Watch, request};
 use crate::support::process::send;
-use crate::support::site::{Site, TARGET};
-use crate::support::{Client, pids, workers};
+use crate::support::site::{Site, TARGET, point, release};
+use crate::support::{Client, Folder, Launch, pids, workers};
 use crate::worker::told_in_shell;
 
 fn good(version: &str) -> String {
@@ -253,9 +253,83 @@ fn a_newer_upgrade_supersedes_one_that_hangs() {
     load.finish(&["1", "3"]);
 }
 
+#[test]
+fn a_deploy_that_exits_at_random_is_committed_while_attempts_last() {
+    let site = Site::start(&[], &good("1"));
+    site.master.folder.write("starts", "1");
+    let starts = site.master.folder.word("starts");
+    let (load, watch) = (Load::start(site.port), site.watch());
+    // Every other start fails.
+    let count =
+        format!("read n < {starts}; echo $((n + 1)) > {starts}.$$; mv {starts}.$$ {starts}");
+    site.deploy("2", &format!("{count}; test $((n % 2)) = 0 && exit 3; {}", good("2")));
+    let told = site.shell("upgrade --attempts 0");
+    assert_eq!(told.status, 0, "{}", told.all);
+    assert!(told.all.contains("status 3"), "{}", told.all);
+    site.master.wait_for_up(TARGET);
+    site.answers("2");
+    watch.finish();
+    load.finish(&["1", "2"]);
+}
+
+/// Nothing can be written any more, not even the state.
+#[test]
+fn a_disk_that_is_full() {
+    let site = Site::start(&[], &good("1"));
+    let before = pids(&site.master.status());
+    let limit = |bytes| {
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Pid::from_raw(site.master.pid()), Resource::Fsize, limit).unwrap();
+    };
+    let (load, watch) = (Load::start(site.port), site.watch());
+    site.deploy("2", &good("2"));
+    limit(Some(0));
+    let told = site.shell("upgrade");
+    assert_eq!(told.status, 2, "{}", told.all);
+    assert!(told.last.contains("cannot keep the state in memory"), "{}", told.last);
+    assert_eq!(pids(&site.master.wait_for_up(TARGET)), before);
+    site.answers("1");
+    watch.finish();
+    load.finish(&["1"]);
+    limit(None);
+    commits(&site, "3");
+}
+
+#[test]
+fn a_single_worker_is_replaced_without_a_gap() {
+    let folder = Folder::new();
+    release(&folder, "1", &good("1"));
+    point(&folder, "1");
+    let current = folder.word("current");
+    let options = ["-b", "127.0.0.1:0", "-m", "manual", "-s", "0.01", "--chdir", &current];
+    let options: Vec<&str> = options.into_iter().chain(["--max-upgrade-additional", "1"]).collect();
+    let master = Launch::within(folder, &options, &["./run"]).start();
+    let port = master.wait_for_up(1)["listeners"][0]["port"].as_u64().unwrap();
+    let load = Load::start(port.try_into().unwrap());
+    let watch = Watch::start(master.socket.clone(), master.pid(), 1, 2);
+    release(&master.folder, "2", "exit 3");
+    point(&master.folder, "2");
+    assert_eq!(master.upgrade("upgrade").pop().unwrap()["error"], "rolled_back");
+    release(&master.folder, "3", &good("3"));
+    point(&master.folder, "3");
+    assert!(master.upgrade("upgrade").pop().unwrap()["error"].is_null());
+    master.wait_for_up(1);
+    watch.finish();
+    assert_eq!(request(port.try_into().unwrap()).unwrap(), "3");
+    load.finish(&["1", "3"]);
+}
+
 /// As the Ruby master's own shell asks: escaped YAML, and the last reply has no `wait`.
 fn yaml_upgrade(client: &mut Client) -> String {
+    ask_for_upgrade(client);
+    last_yaml_reply(client)
+}
+
+fn ask_for_upgrade(client: &mut Client) {
     client.send("---%0Acommand: upgrade%0Aargs: []%0Aid: '7'%0A\n");
+}
+
+fn last_yaml_reply(client: &mut Client) -> String {
     loop {
         let reply = client.yaml_reply();
         assert!(
@@ -277,6 +351,17 @@ fn who_speaks_yaml_gets_a_last_reply_to_each_end() {
     std::fs::remove_file(site.master.folder.join("2/run")).unwrap();
     let reply = yaml_upgrade(&mut site.master.client());
     assert!(reply.contains("upgrade failed") && reply.contains("no such file"), "{reply}");
+    site.deploy("2", "exec sleep 1000000");
+    let [mut first, mut second] = [site.master.client(), site.master.client()];
+    for client in [&mut first, &mut second] {
+        ask_for_upgrade(client);
+        site.master.wait_for("a canary", |status| status["upgrade"]["phase"] == "canary");
+    }
+    let reply = last_yaml_reply(&mut first);
+    assert!(reply.contains("superseded"), "{reply}");
+    assert_eq!(site.shell("abort").status, 0);
+    let reply = last_yaml_reply(&mut second);
+    assert!(reply.contains("aborted"), "{reply}");
     site.deploy("3", &good("3"));
     let reply = yaml_upgrade(&mut site.master.client());
     assert!(reply.contains("committed"), "{reply}");
