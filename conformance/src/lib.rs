@@ -5,6 +5,7 @@
 //! languages. `EINHORN_BIN` names another master to run them under.
 
 pub mod columns;
+pub mod load;
 pub mod master;
 pub mod output;
 pub mod proc;

@@ -63,7 +63,8 @@ impl<'a> Launch<'a> {
         let here = folder.path().display().to_string();
         let options = self.options.iter().map(|option| option.replace("{}", &here));
         command.args(options).arg("--").args(&self.before).args(&self.column.command);
-        command.args(self.words.split(' ')).stdin(Stdio::piped()).stderr(log);
+        let words = self.words.split(' ').filter(|word| !word.is_empty());
+        command.args(words).stdin(Stdio::piped()).stderr(log);
         self.column.surround(&mut command);
         let running = Running::start(&mut command)?;
         Ok(Master { folder, running, workers: BTreeSet::new() })

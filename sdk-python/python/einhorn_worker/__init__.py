@@ -79,6 +79,7 @@ __all__ = [
     "socket",
     "socket_count",
     "socket_fd",
+    "stop_accepting",
 ]
 
 
@@ -239,6 +240,31 @@ def graceful_shutdown() -> asyncio.Future[None]:
 
     _native.on_graceful_shutdown(from_another_thread)
     return future
+
+
+async def stop_accepting(server: asyncio.Server) -> None:
+    """Closes an asyncio server's listening sockets without losing a connection.
+
+    ``server.close()`` alone drops connections that were accepted in the same moment. After this
+    they all have their transports and, with :func:`asyncio.start_server`, their tasks; what
+    remains is to wait for them::
+
+        await einhorn_worker.stop_accepting(server)
+        begun = asyncio.all_tasks() - {asyncio.current_task()}
+        if begun:
+            await asyncio.wait(begun)
+
+    Does nothing to a server that is closed.
+    """
+    import asyncio
+
+    loop = server.get_loop()
+    for listener in server.sockets:
+        loop.remove_reader(listener.fileno())
+    # Accepted, made into a transport, announced, made into a task: a round of the loop each.
+    for _ in range(5):
+        await asyncio.sleep(0)
+    server.close()
 
 
 def _index(n: int) -> int:

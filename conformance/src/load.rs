@@ -1,0 +1,145 @@
+//! HTTP clients that miss nothing: each request must be answered, on connections that are
+//! kept and on fresh ones.
+
+use crate::output::{Failure, LONG};
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    thread::{self, JoinHandle},
+};
+
+/// Clients of each kind.
+const CLIENTS: usize = 3;
+
+/// What the clients saw.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// Requests that were answered.
+    pub answered: AtomicU64,
+    /// Requests that were answered on a connection that had served before.
+    pub on_kept: AtomicU64,
+    /// Who answered.
+    pub workers: Mutex<BTreeSet<u32>>,
+    lost: Mutex<Vec<Failure>>,
+    over: AtomicBool,
+}
+
+/// Clients at work.
+pub struct Load {
+    seen: Arc<Seen>,
+    clients: Vec<JoinHandle<()>>,
+}
+
+impl Load {
+    /// Sets clients on `port` of this machine.
+    pub fn start(port: u16) -> Self {
+        let seen = Arc::new(Seen::default());
+        let clients = (0..2 * CLIENTS).map(|number| {
+            let seen = Arc::clone(&seen);
+            let keep = number % 2 == 0;
+            thread::spawn(move || {
+                while !seen.over.load(Ordering::SeqCst) {
+                    if let Err(lost) = connection(port, keep, &seen) {
+                        seen.lost.lock().unwrap_or_else(PoisonError::into_inner).push(lost);
+                    }
+                }
+            })
+        });
+        Self { clients: clients.collect(), seen }
+    }
+
+    /// What has been seen so far.
+    pub fn seen(&self) -> &Seen {
+        &self.seen
+    }
+
+    /// Ends the load.
+    ///
+    /// # Errors
+    /// When a request was lost: how many, and how.
+    pub fn end(self) -> Result<Arc<Seen>, Failure> {
+        self.seen.over.store(true, Ordering::SeqCst);
+        for client in self.clients {
+            client.join().map_err(|_| "a client panicked")?;
+        }
+        let lost = self.seen.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        let answered = self.seen.answered.load(Ordering::SeqCst);
+        if let Some(first) = lost.first() {
+            return Err(format!("{} of {answered} requests lost: {first}", lost.len()));
+        }
+        drop(lost);
+        Ok(self.seen)
+    }
+}
+
+impl Seen {
+    /// Whether a request was lost.
+    pub fn any_lost(&self) -> bool {
+        !self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// How many requests were answered.
+    pub fn answered(&self) -> u64 {
+        self.answered.load(Ordering::SeqCst)
+    }
+}
+
+/// Requests on one connection until the server says that it is the last, or the load is over.
+fn connection(port: u16, keep: bool, seen: &Seen) -> Result<(), Failure> {
+    let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("connect: {e}"))?;
+    stream.set_read_timeout(Some(LONG)).map_err(|error| error.to_string())?;
+    stream.set_nodelay(true).map_err(|error| error.to_string())?;
+    let mut stream = BufReader::new(stream);
+    for earlier in 0.. {
+        let last = !keep || seen.over.load(Ordering::SeqCst);
+        let connection = if last { "close" } else { "keep-alive" };
+        let request = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        let (pid, closes) = stream
+            .get_mut()
+            .write_all(request.as_bytes())
+            .map_err(|error| error.to_string())
+            .and_then(|()| answer(&mut stream))
+            .map_err(|error| format!("after {earlier} answers on the connection: {error}"))?;
+        seen.answered.fetch_add(1, Ordering::SeqCst);
+        seen.on_kept.fetch_add(u64::from(earlier > 0), Ordering::SeqCst);
+        seen.workers.lock().unwrap_or_else(PoisonError::into_inner).insert(pid);
+        if last || closes {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Reads one answer: the pid in it, and whether the server closes the connection after it.
+fn answer(stream: &mut BufReader<TcpStream>) -> Result<(u32, bool), Failure> {
+    let status = line(stream)?;
+    if !status.starts_with("HTTP/1.1 200") {
+        return Err(format!("{status:?}"));
+    }
+    let (mut length, mut closes) = (None, false);
+    loop {
+        let header = line(stream)?.to_ascii_lowercase();
+        match header.split_once(':') {
+            None if header.is_empty() => break,
+            Some(("content-length", value)) => length = value.trim().parse().ok(),
+            Some(("connection", value)) => closes = value.trim() == "close",
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length.ok_or("no content-length")?];
+    stream.read_exact(&mut body).map_err(|error| format!("in the body: {error}"))?;
+    let body = String::from_utf8_lossy(&body);
+    let pid = body.trim().rsplit(' ').next().and_then(|pid| pid.parse().ok());
+    pid.map(|pid| (pid, closes)).ok_or_else(|| format!("{body:?}"))
+}
+
+fn line(stream: &mut BufReader<TcpStream>) -> Result<String, Failure> {
+    let mut line = String::new();
+    let count = stream.read_line(&mut line).map_err(|error| format!("in the head: {error}"))?;
+    if count == 0 { Err("closed without an answer".into()) } else { Ok(line.trim_end().into()) }
+}
