@@ -375,10 +375,16 @@ fn a_reload_that_fails_leaves_everything_as_it_was() {
         let last = replies.last().unwrap();
         assert_eq!(last["error"], "reload_failed", "{replies:?}");
         assert!(last["message"].as_str().unwrap().contains(reason), "{last}");
-        let mark = master.log.mark();
+        let failures = |number: usize| {
+            let is_one = |line: &&String| line.contains("ERROR") && line.contains(reason);
+            master.wait_until("an error in the log", || {
+                (master.log.lines().iter().filter(is_one).count() == number).then_some(())
+            });
+        };
+        // The log comes by a way of its own, perhaps later than the replies.
+        failures(2);
         master.signal(Signal::HUP);
-        let line = master.log.wait_for_from(mark, reason);
-        assert!(line.contains("ERROR"), "{line}");
+        failures(3);
         let status = master.status();
         assert_eq!(pids(&status), before);
         for (key, value) in
