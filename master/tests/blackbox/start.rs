@@ -54,9 +54,7 @@ fn the_check_needs_no_program_and_touches_nothing() {
 fn a_program_that_cannot_be_run_is_named() {
     let folder = Folder::new();
     let plain = folder.write("plain", "echo\n").to_str().unwrap().to_owned();
-    let bad_interpreter = folder.script("bad-interpreter", "");
-    folder.write("bad-interpreter", "#!/no/such/interpreter\n");
-    fs::set_permissions(&bad_interpreter, fs::Permissions::from_mode(0o755)).unwrap();
+    let bad_interpreter = folder.program("bad-interpreter", "#!/no/such/interpreter\n");
     let cases = [
         ("/no/such/program".to_owned(), "no such file"),
         ("no-such-program-in-path".to_owned(), "PATH"),
@@ -226,9 +224,7 @@ fn the_process_list_shows_the_name() {
 #[test]
 fn a_script_without_a_first_line_runs_as_a_shell_would_run_it() {
     let folder = Folder::new();
-    let script = folder.script("plain", "");
-    folder.write("plain", &told_in_shell(&["say=hello", "hang"]));
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let script = folder.program("plain", &told_in_shell(&["say=hello", "hang"]));
     let master = Launch::within(folder, &["-m", "manual"], &[script]).start();
     master.wait_for_line("says hello");
 }

@@ -171,6 +171,7 @@ fn answer(client: TcpStream, version: &str) -> io::Result<()> {
         return Ok(());
     }
     if line == "hold\n" {
+        eprintln!("worker {pid} holds a connection");
         client.get_mut().write_all(format!("{pid}").as_bytes())?;
         client.read_line(&mut line)?;
         client.get_mut().write_all(b" held\n")?;

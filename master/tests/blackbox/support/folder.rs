@@ -38,8 +38,13 @@ impl Folder {
 
     /// Writes a program for `/bin/sh` and says where it is.
     pub(crate) fn script(&self, name: &str, body: &str) -> String {
+        self.program(name, &format!("#!/bin/sh\n{body}\n"))
+    }
+
+    /// Writes a file that may be executed. Whoever runs a former one of that name keeps it.
+    pub(crate) fn program(&self, name: &str, content: &str) -> String {
         let beside = self.join(&format!("{name}.new"));
-        fs::write(&beside, format!("#!/bin/sh\n{body}\n")).unwrap();
+        fs::write(&beside, content).unwrap();
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).unwrap();
         fs::rename(&beside, self.join(name)).unwrap();
         self.word(name)
