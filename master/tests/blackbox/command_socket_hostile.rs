@@ -4,13 +4,14 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
 use rustix::process::{Resource, Rlimit, Signal, getuid};
 use serde_json::json;
 
 use crate::support::log::Log;
-use crate::support::process::{send, status_field};
+use crate::support::process::{send, start, status_field};
 use crate::support::{Client, Folder, IDLE, Launch, Master, Process, pids};
 use crate::worker::told;
 
@@ -239,9 +240,7 @@ fn lonely_uid(offset: u32) -> Option<u32> {
 fn belonging_to(uid: Option<u32>, options: &[&str]) -> Launch {
     let folder = Folder::new();
     let Some(uid) = uid else { return Launch::within(folder, options, &IDLE) };
-    let copy = folder.join("einhorn");
-    fs::copy(crate::support::EINHORN, &copy).unwrap();
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+    let copy = folder.copy(crate::support::EINHORN, "einhorn");
     std::os::unix::fs::chown(folder.path(), Some(uid), Some(uid)).unwrap();
     Launch::within(folder, options, &IDLE).called(copy).user(uid)
 }
@@ -253,9 +252,9 @@ fn a_fork_that_fails_is_tried_again_and_everything_else_goes_on() {
     let uid = lonely_uid(0);
     let mut other = Command::new("sleep");
     if let Some(uid) = uid {
-        std::os::unix::process::CommandExt::uid(&mut other, uid);
+        other.uid(uid);
     }
-    let mut other = other.arg("1000000").spawn().unwrap();
+    let mut other = start(other.arg("1000000"));
     let limited = ["sh", "-c", "ulimit -u 2 2>/dev/null || ulimit -p 2; exec \"$@\"", "sh"];
     let options = ["-n", "1", "-m", "0", "-s", "0.01"];
     let mut master = belonging_to(uid, &options).under(&limited).start();
@@ -290,16 +289,15 @@ fn nobody_but_the_owner_and_root_is_served() {
     let master = belonging_to(Some(owner), &["-n", "1", "-m", "0"]).start();
     // Even where the file's mode would let everybody in.
     fs::set_permissions(&master.socket, fs::Permissions::from_mode(0o666)).unwrap();
-    let program = master.folder.join("client");
     let words = told(&[&format!("talk={}", master.socket.display())]);
-    fs::copy(&words[0], &program).unwrap();
-    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let program = master.folder.copy(&words[0], "client");
     fs::set_permissions(master.folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
     let answer_to = |uid: u32| {
         let mut command = Command::new(&program);
         command.args(&words[1..]).stdin(Stdio::null()).stdout(Stdio::null());
-        std::os::unix::process::CommandExt::uid(&mut command, uid);
-        String::from_utf8(command.output().unwrap().stderr).unwrap()
+        command.stderr(Stdio::piped()).uid(uid);
+        let output = start(&mut command).wait_with_output().unwrap();
+        String::from_utf8(output.stderr).unwrap()
     };
     let answer = answer_to(stranger);
     assert!(answer.contains("not_permitted") && answer.contains(&stranger.to_string()), "{answer}");

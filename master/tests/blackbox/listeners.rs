@@ -117,9 +117,8 @@ fn a_unix_socket_that_is_no_longer_ours_stays() {
 #[test]
 fn a_stale_unix_socket_is_replaced_and_a_live_one_refused() {
     let folder = Folder::new();
-    let path = folder.join("web.sock");
+    let path = folder.dead_socket("web.sock");
     let address = format!("unix:{}", path.display());
-    drop(UnixListener::bind(&path).unwrap());
     let master = Launch::within(folder, &["-b", &address], &IDLE).start();
     drop(UnixStream::connect(&path).unwrap());
 

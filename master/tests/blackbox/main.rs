@@ -8,9 +8,12 @@
 mod command_line;
 mod command_socket_hostile;
 mod commands;
+mod einhornsh_with_master;
 mod files;
 mod json_and_yaml;
+mod kill_children;
 mod listeners;
+mod nested;
 mod no_connection_lost;
 mod reload;
 mod signals;

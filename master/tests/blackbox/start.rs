@@ -4,7 +4,6 @@
 use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::net::UnixListener;
 
 use serde_json::json;
 
@@ -106,7 +105,7 @@ fn a_second_master_on_the_same_files_is_refused() {
 #[test]
 fn a_dead_command_socket_is_replaced() {
     let folder = Folder::new();
-    drop(UnixListener::bind(folder.join("einhorn.sock")).unwrap());
+    folder.dead_socket("einhorn.sock");
     let master = Launch::within(folder, &["-n", "1"], &IDLE).start();
     assert_eq!(master.pids().len(), 1);
 }

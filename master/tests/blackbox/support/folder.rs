@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+
+use super::process::no_fork;
 
 /// Removed at the end of its test.
 pub(crate) struct Folder(tempfile::TempDir);
@@ -44,10 +47,27 @@ impl Folder {
     /// Writes a file that may be executed. Whoever runs a former one of that name keeps it.
     pub(crate) fn program(&self, name: &str, content: &str) -> String {
         let beside = self.join(&format!("{name}.new"));
+        // What is open for writing cannot be executed.
+        let _alone = no_fork();
         fs::write(&beside, content).unwrap();
         fs::set_permissions(&beside, fs::Permissions::from_mode(0o755)).unwrap();
         fs::rename(&beside, self.join(name)).unwrap();
         self.word(name)
+    }
+
+    /// Copies a program.
+    pub(crate) fn copy(&self, program: impl AsRef<Path>, name: &str) -> PathBuf {
+        let _alone = no_fork();
+        fs::copy(program, self.join(name)).unwrap();
+        fs::set_permissions(self.join(name), fs::Permissions::from_mode(0o755)).unwrap();
+        self.join(name)
+    }
+
+    /// A socket that nobody listens to any more.
+    pub(crate) fn dead_socket(&self, name: &str) -> PathBuf {
+        let _alone = no_fork();
+        drop(UnixListener::bind(self.join(name)).unwrap());
+        self.join(name)
     }
 
     /// A pipe whose readers wait until it is opened for writing ([`Gate::open`]).

@@ -98,6 +98,12 @@ impl Launch {
         self
     }
 
+    /// The same, in another folder than its own.
+    pub(crate) fn socket_at(mut self, path: PathBuf) -> Self {
+        self.socket = path;
+        self
+    }
+
     fn command(&mut self) -> Command {
         let words: Vec<OsString> = self
             .wrapper
@@ -128,7 +134,7 @@ impl Launch {
     }
 
     fn spawn(&mut self) -> (Child, Log) {
-        let mut child = self.command().stderr(Stdio::piped()).spawn().unwrap();
+        let mut child = process::start(self.command().stderr(Stdio::piped()));
         let log = Log::follow(child.stderr.take().unwrap());
         (child, log)
     }
@@ -144,7 +150,10 @@ impl Launch {
     /// is seen.
     #[track_caller]
     pub(crate) fn start_logging_to(mut self, stderr: impl Into<Stdio>) -> Master {
-        let child = self.command().stderr(stderr).spawn().unwrap();
+        let mut command = self.command();
+        let child = process::start(command.stderr(stderr));
+        // It holds the other end of what was handed over.
+        drop(command);
         Master::started(self.folder, self.socket, child, Log::default())
     }
 

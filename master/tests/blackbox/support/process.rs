@@ -5,12 +5,29 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
+use std::process::{Child, Command};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
 use super::LONG;
+
+/// Held while a program is started, and by whoever counts on a descriptor being closed: for a
+/// moment a new process has a copy of every descriptor.
+static FORK: Mutex<()> = Mutex::new(());
+
+/// As long as this is held this process starts no other.
+pub(crate) fn no_fork() -> MutexGuard<'static, ()> {
+    FORK.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Starts a program.
+pub(crate) fn start(command: &mut Command) -> Child {
+    let _alone = no_fork();
+    command.spawn().unwrap()
+}
 
 /// A process, whatever becomes of its pid.
 #[derive(Debug)]
