@@ -84,10 +84,10 @@ fn an_upgrade_is_over_when_the_script_is() {
 #[test]
 fn the_exit_status_tells_how_an_upgrade_that_was_none_has_ended() {
     let folder = Folder::new();
-    let program = folder.script("worker", "exec sleep 1000000");
+    let program = folder.script("worker", "echo ready >&2; exec sleep 1000000");
     let master = Launch::within(folder, &["-m", "0", "-s", "0.01"], &[&program]).start();
     master.wait_for_up(1);
-    master.running();
+    master.wait_for_line("ready");
     std::fs::remove_file(&program).unwrap();
     let ran = script(&master, "upgrade");
     assert_eq!(ran.status, Some(2), "reload failed");

@@ -135,3 +135,36 @@ fn a_stale_unix_socket_is_replaced_and_a_live_one_refused() {
     assert!(line.contains(&address), "{line}");
     assert_eq!(finished.folder.read("plain"), "precious");
 }
+
+/// How many connections a unix socket takes that nobody accepts.
+fn queue_length(path: &std::path::Path, waiting: &mut Vec<rustix::fd::OwnedFd>) -> usize {
+    use rustix::net::{
+        AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+    };
+    let address = SocketAddrUnix::new(path).unwrap();
+    loop {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let client = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match connect(&client, &address) {
+            Ok(()) => waiting.push(client),
+            Err(rustix::io::Errno::AGAIN) => return waiting.len(),
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+#[test]
+fn the_backlog_is_as_long_as_asked_and_may_be_changed() {
+    let folder = Folder::new();
+    let path = folder.join("web.sock");
+    let options = ["-b", &format!("unix:{}", path.display()), "-l", "2", "-m", "0"];
+    let master = Launch::within(folder, &options, &IDLE).start();
+    let mut waiting = Vec::new();
+    // The system takes one more than it is told.
+    assert_eq!(queue_length(&path, &mut waiting), 3);
+    master.command("config", &["{backlog: 5}"]);
+    assert_eq!(queue_length(&path, &mut waiting), 6);
+    master.command("reload", &[]);
+    master.wait_for("the next generation", |status| status["generation"] == 1);
+    assert_eq!(queue_length(&path, &mut waiting), 6);
+}

@@ -13,6 +13,7 @@ mod files;
 mod json_and_yaml;
 mod kill_children;
 mod listeners;
+mod logging;
 mod nested;
 mod no_connection_lost;
 mod reload;

@@ -84,13 +84,14 @@ fn a_master_that_has_reloaded_cleans_up_after_itself() {
     master.signal(Signal::TERM);
     assert_eq!(master.wait(), 0);
     assert_eq!(master.folder.names(), ["einhorn.lock", "stdout"]);
-    assert_eq!(marked(&master.folder.mark()), [0_i32; 0]);
+    master.check_nobody_is_left();
 }
 
 #[test]
 fn descriptors_neither_pile_up_nor_reach_the_workers() {
     let master = Master::start(&["-b", "127.0.0.1:0", "-g", "-m", "0", "-s", "0.01"], &IDLE);
-    let before = descriptors(pids(&master.wait_for_up(1))[0]);
+    master.wait_for_up(1);
+    let before = descriptors(master.running()[0]);
     let _idle = (master.client(), master.client());
     reload(&master);
     let own = descriptors(master.pid()).len();
@@ -177,7 +178,7 @@ fn a_stop_in_the_middle_is_a_stop() {
         let replies = caller.replies();
         assert_eq!(replies.last().unwrap()["error"], "shutting_down", "{stage}: {replies:?}");
         drop(open);
-        assert_eq!(marked(&gated.master.folder.mark()), [0_i32; 0]);
+        gated.master.check_nobody_is_left();
     }
 }
 
@@ -435,4 +436,64 @@ fn a_state_that_makes_no_sense_is_refused() {
     let finished = Launch::new(&["--with-state-fd", "9"], &NONE).run();
     assert_eq!(finished.status.code(), Some(1));
     assert!(finished.stderr.contains("descriptor 9"), "{}", finished.stderr);
+}
+
+#[test]
+fn words_and_values_that_are_no_text_cross_as_they_are() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let strange = OsStr::from_bytes(b"a\xff b: \n'\"%0A#");
+    let words = [OsStr::new("sh"), OsStr::new("-c"), OsStr::new("exec sleep 1000000"), strange];
+    let options = ["-n", "1", "-m", "0", "-s", "0.01"];
+    let master = Launch::new(&options, &words).env("STRANGE", strange).start();
+    let own = |name: &str| fs::read(format!("/proc/{}/{name}", master.running()[0])).unwrap();
+    let variable = [b"STRANGE=".as_slice(), strange.as_bytes()].concat();
+    let has_it = |bytes: &[u8]| bytes.split(|byte| *byte == 0).any(|part| part == variable);
+    assert!(has_it(&own("environ")));
+    master.wait_for_up(1);
+    let replies = master.upgrade("upgrade");
+    assert_eq!(replies.last().unwrap()["error"], json!(null), "{replies:?}");
+    master.wait_for_up(1);
+    assert!(has_it(&own("environ")));
+    let state = master.state();
+    assert!(state.contains("!binary"), "{state}");
+}
+
+#[test]
+fn it_works_where_the_working_directory_and_the_socket_file_are_gone() {
+    let folder = Folder::new();
+    fs::create_dir(folder.join("gone")).unwrap();
+    let gone = folder.join("gone");
+    let mut master = Launch::within(folder, &["-m", "0", "-s", "0.01"], &IDLE)
+        .working_directory(gone.clone())
+        .start();
+    master.wait_for_up(1);
+    let mut client = master.client();
+    fs::remove_dir(gone).unwrap();
+    fs::remove_file(&master.socket).unwrap();
+    client.send_json(&json!({"command": "upgrade", "id": 1}));
+    let replies = client.replies();
+    assert_eq!(replies.last().unwrap()["error"], json!(null), "{replies:?}");
+    let status = client.ask(&json!({"command": "status", "id": 2}));
+    assert!(status["message"].as_str().unwrap().contains("version 1"), "{status}");
+    master.signal(Signal::TERM);
+    assert_eq!(master.wait(), 0);
+}
+
+#[test]
+fn hundreds_of_clients_and_many_sockets_cross_together() {
+    let addresses = ["127.0.0.1:0"; 30];
+    let options: Vec<&str> = addresses.iter().flat_map(|address| ["-b", address]).collect();
+    let master = Master::start(&options, &IDLE);
+    let before = master.status()["listeners"].clone();
+    let mut clients: Vec<_> = (0..300).map(|_| master.client()).collect();
+    for (id, client) in clients.iter_mut().enumerate() {
+        client.send(format!("{{\"command\":\"ehlo\",\"id\":{id}"));
+    }
+    reload(&master);
+    for (id, client) in clients.iter_mut().enumerate() {
+        client.send("}\n");
+        assert_eq!(client.reply()["request_id"], id);
+    }
+    assert_eq!(master.status()["listeners"], before);
 }

@@ -2,7 +2,7 @@
 
 use rustix::process::Signal;
 
-use crate::support::process::{marked, send};
+use crate::support::process::send;
 use crate::support::{Folder, IDLE, Launch, Master, Process, pids, worker_of, workers};
 
 /// Says which signals it gets, and goes on.
@@ -56,7 +56,7 @@ fn workers_that_end_at_once_end_the_master() {
         master.signal(signal);
         assert_eq!(master.wait(), 0);
         assert!(workers.iter().all(|worker| !worker.lives()));
-        assert_eq!(marked(&master.folder.mark()), [0_i32; 0]);
+        master.check_nobody_is_left();
     }
 }
 

@@ -263,11 +263,14 @@ fn a_program_that_cannot_be_run_any_more_fails_the_upgrade_and_nothing_else() {
     ];
     for (break_it, reason) in breaks {
         let folder = Folder::new();
-        let script = folder.script("worker", "exec sleep 1000000");
+        let script = folder.script("worker", "echo $$ ready >&2; exec sleep 1000000");
         let options = ["-n", "2", "-m", "0", "-s", "0.01"];
         let master = Launch::within(folder, &options, &[&script]).start();
         let old = pids(&master.wait_for_up(2));
-        master.running();
+        for pid in &old {
+            // From here on it needs the file no more.
+            master.wait_for_line(&format!("{pid} ready"));
+        }
         break_it(&master.folder);
         for command in ["upgrade", "upgrade_fleet"] {
             let last = master.upgrade(command).pop().unwrap();
@@ -452,5 +455,28 @@ fn ten_upgrades_in_a_row_leave_nothing_behind() {
     assert_eq!(idle.ask(&json!({"command": "ehlo", "id": "idle"}))["request_id"], "idle");
     master.signal(Signal::TERM);
     assert_eq!(master.wait(), 0);
-    assert_eq!(crate::support::process::marked(&master.folder.mark()), [0_i32; 0]);
+    master.check_nobody_is_left();
+}
+
+#[test]
+fn an_upgrade_before_the_first_fleet_is_up_replaces_it_all_the_same() {
+    for command in ["upgrade", "upgrade_fleet"] {
+        let options = ["-n", "2", "-m", "manual", "-s", "0.0001"];
+        let master = Master::start(&options, &IDLE);
+        let old: Vec<Process> = master.running().into_iter().map(Process::of).collect();
+        let mut caller = master.begin(command);
+        master.wait_for("an upgrade", |status| status["upgrade"].is_object());
+        let acknowledge_newcomers = |status: &Json| {
+            for pid in starting(status) {
+                if worker_of(status, pid)["version"] == 1 {
+                    master.acknowledge(pid);
+                }
+            }
+            status["upgrade"].is_null()
+        };
+        master.wait_for("its end", acknowledge_newcomers);
+        check_done(caller.replies().last().unwrap());
+        assert!(old.iter().all(|worker| worker.ends_within(LONG)));
+        assert_eq!(of_version(&master.wait_for_up(2), 1).len(), 2);
+    }
 }

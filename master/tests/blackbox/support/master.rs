@@ -195,12 +195,21 @@ impl Master {
         status.code().unwrap_or_else(|| 128 + status.signal().unwrap())
     }
 
+    /// Whoever is still there has been killed, and only needs a moment.
+    #[track_caller]
+    pub(crate) fn check_nobody_is_left(&self) {
+        for pid in process::marked(&self.folder.mark()) {
+            Process::of(pid).wait();
+        }
+        assert_eq!(process::marked(&self.folder.mark()), [0_i32; 0]);
+    }
+
     /// Stops it as an operator would, and makes sure that nothing is left of it.
     #[track_caller]
     pub(crate) fn stop(mut self) {
         self.command("die", &["KILL"]);
         assert_eq!(self.wait(), 0);
-        assert_eq!(process::marked(&self.folder.mark()), [0_i32; 0]);
+        self.check_nobody_is_left();
     }
 }
 

@@ -1,0 +1,110 @@
+//! The log: a line an event, whatever is behind standard error.
+
+use std::fs::File;
+
+use rustix::process::Signal;
+
+use crate::support::process::{descriptors, send};
+use crate::support::{IDLE, Launch, Master, pids};
+use crate::worker::told;
+
+/// `2026-11-23T10:18:47.520Z  INFO 812 einhorn: message` as level and message.
+fn parts(line: &str, pid: i32) -> Option<(&str, &str)> {
+    let (time, rest) = line.split_at_checked("2026-11-23T10:18:47.520Z".len())?;
+    let pattern = "dddd-dd-ddTdd:dd:dd.dddZ";
+    let fits = |(found, wanted): (char, char)| match wanted {
+        'd' => found.is_ascii_digit(),
+        other => found == other,
+    };
+    if !time.chars().zip(pattern.chars()).all(fits) {
+        return None;
+    }
+    let (level, rest) = rest.trim_start().split_once(' ')?;
+    let message = rest.strip_prefix(&format!("{pid} einhorn: "))?;
+    Some((level, message))
+}
+
+#[test]
+fn every_line_has_time_level_and_pid_before_what_happened() {
+    let program = told(&["ack", "hang"]);
+    let mut master = Master::start(&["-n", "2", "-m", "manual", "-s", "0.01", "-v"], &program);
+    master.wait_for_up(2);
+    send(master.pids()[0], Signal::KILL);
+    master.wait_for_line("exited: killed by SIGKILL; nobody asked it to");
+    master.wait_for_up(2);
+    assert!(master.upgrade("upgrade").pop().unwrap()["error"].is_null());
+    master.client().send("nonsense\n");
+    master.wait_for_line("refused");
+    master.signal(Signal::TERM);
+    assert_eq!(master.wait(), 0);
+    master.wait_for_line("all workers are gone");
+    let levels = ["DEBUG", "INFO", "WARN", "ERROR"];
+    for line in master.log.lines() {
+        let (level, message) = parts(&line, master.pid()).unwrap_or_else(|| panic!("{line}"));
+        assert!(levels.contains(&level), "{line}");
+        assert!(!message.is_empty() && !message.ends_with('.'), "{line}");
+    }
+}
+
+#[test]
+fn quiet_is_for_errors_alone() {
+    let mut master = Master::start(&["-n", "1", "-m", "0", "-s", "0.01", "-q"], &IDLE);
+    let before = pids(&master.wait_for_up(1));
+    send(before[0], Signal::KILL);
+    master.wait_for("a replacement", |status| pids(status).len() == 1 && pids(status) != before);
+    master.signal(Signal::TERM);
+    assert_eq!(master.wait(), 0);
+    assert_eq!(master.log.text(), "");
+}
+
+#[test]
+fn a_client_cannot_forge_a_line() {
+    let master = Master::start(&["-m", "manual"], &IDLE);
+    let forged = "x%0A2026-11-23T10:18:47.520Z  INFO 1 einhorn: forged";
+    master.client().send(format!("---%0Acommand: worker:ack%0Apid: \"{forged}\"%0A\n"));
+    master.client().send(format!("{{\"command\":\"worker:ack\",\"pid\":7,\"{forged}\":1}}\n"));
+    let (code, _) = master
+        .failure(&serde_json::json!({"command": "x\n2026-11-23T10:18:47.520Z einhorn: forged"}));
+    assert_eq!(code, "unknown_command");
+    master.acknowledge(1);
+    master.wait_for_line("1 is no worker");
+    for line in master.log.lines() {
+        assert!(parts(&line, master.pid()).is_some(), "{line}");
+    }
+}
+
+#[test]
+fn without_the_standard_descriptors_everything_works_too() {
+    let closed = ["sh", "-c", "exec \"$@\" <&- >&- 2>&-", "sh"];
+    let options = ["-n", "2", "-m", "manual", "-s", "0.01", "-b", "127.0.0.1:0", "-g"];
+    let program = told(&["ack", "version=a", "serve"]);
+    let mut master = Launch::new(&options, &program).under(&closed).start();
+    master.wait_for_up(2);
+    let last = master.upgrade("upgrade").pop().unwrap();
+    assert!(last["error"].is_null(), "{last}");
+    let status = master.wait_for_up(2);
+    // No socket has come to stand where a program writes its errors.
+    for process in pids(&status).into_iter().chain([master.pid()]) {
+        let open = descriptors(process);
+        for number in 0..3 {
+            let what = open.get(&number).map_or("closed", String::as_str);
+            assert!(["closed", "/dev/null"].contains(&what), "{number} of {process}: {open:?}");
+        }
+    }
+    master.signal(Signal::TERM);
+    assert_eq!(master.wait(), 0);
+}
+
+#[test]
+fn into_a_file_that_workers_write_to_as_well() {
+    let folder = crate::support::Folder::new();
+    let path = folder.join("log");
+    let file = File::options().create(true).append(true).open(&path).unwrap();
+    let program = told(&["say=hello", "ack", "hang"]);
+    let launch = Launch::within(folder, &["-n", "3", "-m", "manual"], &program);
+    let master = launch.start_logging_to(file);
+    master.wait_for_up(3);
+    let text = master.folder.read("log");
+    assert_eq!(text.matches(" says hello\n").count(), 3, "{text}");
+    assert_eq!(text.matches(" is up (").count(), 3, "{text}");
+}
