@@ -59,10 +59,7 @@ fn the_workers_of_the_inner_one_belong_to_it_alone() {
     let pid = outer.only_pid();
     let status = status_of(&mut inner(&outer, pid));
     let worker = pids(&status)[0];
-    outer.wait_until("it runs", || {
-        let name = std::fs::read_to_string(format!("/proc/{worker}/comm")).unwrap();
-        (name == "sleep\n").then_some(())
-    });
+    outer.wait_until_it_runs(worker);
     let own = environment(worker);
     let fd = status["listeners"][0]["fd"].to_string();
     let expected = [
@@ -83,7 +80,9 @@ fn the_workers_of_the_inner_one_belong_to_it_alone() {
         .collect();
     assert_eq!(found, expected);
     // Nor does it have the outer one's sockets open.
-    assert_eq!(descriptors(worker).len(), 4, "{:?}", descriptors(worker));
+    outer.wait_until("its own descriptors and no other", || {
+        (descriptors(worker).len() == 4).then_some(())
+    });
 }
 
 #[test]

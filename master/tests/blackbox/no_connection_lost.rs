@@ -1,118 +1,19 @@
 //! No connection is lost over upgrades: every failure that a client can see is counted.
 
-use std::collections::BTreeSet;
-use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
-use std::thread::{self, JoinHandle};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::thread;
 
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
+use crate::support::load::{Failure, Load, request, request_with};
 use crate::support::process::send;
 use crate::support::{Folder, LONG, Launch, Master, pids};
 use crate::worker::told_in_shell;
 
-/// Connections at once.
-const CLIENTS: usize = 8;
-
-/// How a request went wrong, as its client sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Failure {
-    Refused,
-    Reset,
-    Short,
-    TimedOut,
-    Wrong,
-}
-
-impl Failure {
-    fn of(error: &std::io::Error) -> Self {
-        match error.kind() {
-            ErrorKind::ConnectionRefused => Self::Refused,
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::TimedOut,
-            _ => Self::Reset,
-        }
-    }
-}
-
-/// Who answered: pid, index, version.
-type Answer = (i32, u32, String);
-
-/// One request on a connection of its own.
-fn request(address: SocketAddr, line: &str) -> Result<Answer, Failure> {
-    let go = || {
-        let mut client = TcpStream::connect_timeout(&address, LONG)?;
-        client.set_read_timeout(Some(LONG))?;
-        client.write_all(line.as_bytes())?;
-        let mut answer = String::new();
-        client.read_to_string(&mut answer)?;
-        Ok(answer)
-    };
-    let answer: String = go().map_err(|error| Failure::of(&error))?;
-    let Some(answer) = answer.strip_suffix('\n') else { return Err(Failure::Short) };
-    let words: Vec<&str> = answer.split(' ').collect();
-    let [pid, index, version] = words[..] else { return Err(Failure::Wrong) };
-    match (pid.parse(), index.parse()) {
-        (Ok(pid), Ok(index)) => Ok((pid, index, version.to_owned())),
-        _ => Err(Failure::Wrong),
-    }
-}
-
-/// What all clients together have met.
-#[derive(Default)]
-struct Tally {
-    answered: usize,
-    versions: BTreeSet<String>,
-    failures: Vec<Failure>,
-}
-
-/// Clients that ask without a pause until they are told to stop.
-struct Load {
-    stop: Arc<AtomicBool>,
-    tally: Arc<Mutex<Tally>>,
-    clients: Vec<JoinHandle<()>>,
-}
-
-impl Load {
-    fn on(address: SocketAddr) -> Self {
-        let (stop, tally) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
-        let client = |_| {
-            let (stop, tally) = (Arc::clone(&stop), Arc::<Mutex<Tally>>::clone(&tally));
-            thread::spawn(move || {
-                while !stop.load(Ordering::Relaxed) {
-                    let result = request(address, "who\n");
-                    let mut tally = tally.lock().unwrap();
-                    match result {
-                        Ok((_, _, version)) => {
-                            tally.answered += 1;
-                            tally.versions.insert(version);
-                        }
-                        Err(failure) => tally.failures.push(failure),
-                    }
-                }
-            })
-        };
-        let clients = (0..CLIENTS).map(client).collect();
-        Self { stop, tally, clients }
-    }
-
-    fn answered(&self) -> usize {
-        self.tally.lock().unwrap().answered
-    }
-
-    fn stop(self) -> Tally {
-        self.stop.store(true, Ordering::Relaxed);
-        for client in self.clients {
-            client.join().unwrap();
-        }
-        std::mem::take(&mut *self.tally.lock().unwrap())
-    }
-}
-
-fn address(master: &Master) -> SocketAddr {
-    master.status()["listeners"][0]["address"].as_str().unwrap().parse().unwrap()
+fn port(master: &Master) -> u16 {
+    master.status()["listeners"][0]["port"].as_u64().unwrap().try_into().unwrap()
 }
 
 /// A server of `version`.
@@ -135,7 +36,7 @@ fn ten_upgrades_of_both_kinds_lose_nothing() {
     let mut idle = master.client();
     let mut half = master.client();
     half.send("{\"command\":\"ehlo\",\"id\"");
-    let load = Load::on(address(&master));
+    let load = Load::heavy(port(&master));
     for version in 1..=10 {
         master.folder.script("server", &code(version));
         let command = if version % 2 == 0 { "upgrade" } else { "upgrade_fleet" };
@@ -145,10 +46,7 @@ fn ten_upgrades_of_both_kinds_lose_nothing() {
         let enough = load.answered() + 50;
         master.wait_until("some more answers", || (load.answered() > enough).then_some(()));
     }
-    let tally = load.stop();
-    assert_eq!(tally.failures, [], "of {} requests", tally.answered);
-    let versions: BTreeSet<String> = (0..=10).map(|version| version.to_string()).collect();
-    assert_eq!(tally.versions, versions);
+    load.finish(&["0", "1", "2", "3", "4", "5", "6", "7", "8", "9", "10"]);
     let status = master.wait_for_up(4);
     assert_eq!((&status["pid"], &status["version"]), (&json!(master.pid()), &json!(10)));
     assert_eq!(idle.ask(&json!({"command": "ehlo", "id": 1}))["request_id"], 1);
@@ -159,7 +57,7 @@ fn ten_upgrades_of_both_kinds_lose_nothing() {
 #[test]
 fn upgrades_that_fail_or_are_given_up_lose_nothing_either() {
     let master = server("2", "127.0.0.1:0,n");
-    let load = Load::on(address(&master));
+    let load = Load::heavy(port(&master));
     let goes_on = |what: &str| {
         let enough = load.answered() + 50;
         master.wait_until(what, || (load.answered() > enough).then_some(()));
@@ -180,15 +78,13 @@ fn upgrades_that_fail_or_are_given_up_lose_nothing_either() {
     let last = master.upgrade("upgrade").pop().unwrap();
     assert_eq!(last["error"], "reload_failed", "{last}");
     goes_on("answers after a failed reload");
-    let tally = load.stop();
-    assert_eq!(tally.failures, [], "of {} requests", tally.answered);
-    assert_eq!(tally.versions, BTreeSet::from(["0".to_owned()]));
+    load.finish(&["0"]);
 }
 
 #[test]
 fn reloads_and_changes_of_the_target_lose_nothing() {
     let master = server("2", "127.0.0.1:0");
-    let load = Load::on(address(&master));
+    let load = Load::heavy(port(&master));
     for round in 0..10 {
         master.command("set_workers", &[["5", "1"][round % 2]]);
         master.command("reload", &[]);
@@ -197,15 +93,14 @@ fn reloads_and_changes_of_the_target_lose_nothing() {
     master.signal(Signal::HUP);
     master.wait_for("an upgrade by signal", |status| status["version"] == 1);
     master.wait_for_up(1);
-    let tally = load.stop();
-    assert_eq!(tally.failures, [], "of {} requests", tally.answered);
+    load.finish(&["0"]);
 }
 
 #[test]
 fn what_was_begun_is_finished_by_the_old_worker() {
     let master = server("1", "127.0.0.1:0");
     let old = master.only_pid();
-    let mut client = TcpStream::connect(address(&master)).unwrap();
+    let mut client = TcpStream::connect(("127.0.0.1", port(&master))).unwrap();
     client.set_read_timeout(Some(LONG)).unwrap();
     client.write_all(b"hold\n").unwrap();
     let mut begun = vec![0; old.to_string().len()];
@@ -214,8 +109,7 @@ fn what_was_begun_is_finished_by_the_old_worker() {
     master.folder.script("server", &code(1));
     assert_eq!(master.upgrade("upgrade").pop().unwrap()["error"], Json::Null);
     // New connections go to the new worker while the old one still has its own.
-    let (pid, _, version) = request(address(&master), "who\n").unwrap();
-    assert_eq!((pid != old, version.as_str()), (true, "1"));
+    assert_eq!(request(port(&master)), Ok("1".to_owned()));
     client.write_all(b"go on\n").unwrap();
     let mut rest = String::new();
     client.read_to_string(&mut rest).unwrap();
@@ -227,14 +121,12 @@ fn what_was_begun_is_finished_by_the_old_worker() {
 #[test]
 fn a_worker_that_is_killed_loses_what_it_had_accepted_and_no_more() {
     let master = server("1", "127.0.0.1:0");
-    let worker = master.only_pid();
-    let address = address(&master);
-    let accepted = thread::spawn(move || request(address, "hold\n"));
+    let (worker, port) = (master.only_pid(), port(&master));
+    let accepted = thread::spawn(move || request_with(port, "hold\n"));
     master.wait_for_line(&format!("worker {worker} holds a connection"));
-    let waiting = thread::spawn(move || request(address, "who\n"));
+    let waiting = thread::spawn(move || request(port));
     send(worker, Signal::KILL);
     let loss = accepted.join().unwrap();
     assert!(matches!(loss, Err(Failure::Short | Failure::Reset)), "{loss:?}");
-    let (pid, index, _) = waiting.join().unwrap().unwrap();
-    assert_eq!((pid != worker, index), (true, 0));
+    assert_eq!(waiting.join().unwrap(), Ok("0".to_owned()));
 }

@@ -223,7 +223,7 @@ fn the_process_list_shows_the_name() {
 #[test]
 fn a_script_without_a_first_line_runs_as_a_shell_would_run_it() {
     let folder = Folder::new();
-    let script = folder.program("plain", &told_in_shell(&["say=hello", "hang"]));
+    let script = folder.program("plain", told_in_shell(&["say=hello", "hang"]));
     let master = Launch::within(folder, &["-m", "manual"], &[script]).start();
     master.wait_for_line("says hello");
 }

@@ -90,7 +90,7 @@ fn several_sockets_are_in_the_order_of_the_options() {
 #[test]
 fn a_worker_has_its_sockets_open_and_nothing_else_of_the_master() {
     let options = ["-b", "127.0.0.1:0", "-b", "127.0.0.1:0", "-g", "-m", "manual"];
-    let master = Master::start(&options, &told(&["ack-by-descriptor", "hang"]));
+    let master = Master::start(&options, &told(&["ack-by-descriptor", "say=idle", "hang"]));
     master.wait_for_up(1);
     // A worker that is started while the master has clients and more descriptors open.
     let _idle: Vec<_> = (0..3).map(|_| master.client()).collect();
@@ -98,6 +98,7 @@ fn a_worker_has_its_sockets_open_and_nothing_else_of_the_master() {
     let status = master.wait_for_up(2);
     for worker in workers(&status) {
         let pid = i32::try_from(worker["pid"].as_i64().unwrap()).unwrap();
+        master.wait_for_line(&format!("worker {pid} says idle"));
         let own = environment(pid);
         let named = ["EINHORN_FD_0", "EINHORN_FD_1", "EINHORN_SOCK_FD"];
         let mut expected: BTreeSet<i32> = [0, 1, 2].into();

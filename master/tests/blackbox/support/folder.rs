@@ -41,11 +41,11 @@ impl Folder {
 
     /// Writes a program for `/bin/sh` and says where it is.
     pub(crate) fn script(&self, name: &str, body: &str) -> String {
-        self.program(name, &format!("#!/bin/sh\n{body}\n"))
+        self.program(name, format!("#!/bin/sh\n{body}\n"))
     }
 
     /// Writes a file that may be executed. Whoever runs a former one of that name keeps it.
-    pub(crate) fn program(&self, name: &str, content: &str) -> String {
+    pub(crate) fn program(&self, name: &str, content: impl AsRef<[u8]>) -> String {
         let beside = self.join(&format!("{name}.new"));
         // What is open for writing cannot be executed.
         let _alone = no_fork();

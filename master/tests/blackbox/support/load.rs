@@ -1,10 +1,11 @@
 //! Clients that ask without pause, and an observer that looks every 10 ms.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpStream;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -13,24 +14,48 @@ use serde_json::{Value as Json, json};
 use super::client::Client;
 use super::{LONG, workers};
 
-/// Clients at once.
+/// Clients at once beside which something else is looked at.
 const CLIENTS: usize = 2;
-/// Between two requests of a client.
+/// Between two requests of such a client.
 const PAUSE: Duration = Duration::from_millis(1);
+/// Clients at once where nothing may be lost.
+const MANY_CLIENTS: usize = 8;
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 
-/// The answer to one request: the version of the worker that gave it.
-pub(crate) fn request(port: u16) -> std::io::Result<String> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+/// How a request went wrong, as its client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Refused,
+    Reset,
+    Short,
+    TimedOut,
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            ErrorKind::ConnectionRefused => Self::Refused,
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => Self::TimedOut,
+            _ => Self::Reset,
+        }
+    }
+}
+
+/// The answer to one request on a connection of its own: the version of the worker.
+pub(crate) fn request(port: u16) -> Result<String, Failure> {
+    request_with(port, "which\n")
+}
+
+/// The same, with words of one's own.
+pub(crate) fn request_with(port: u16, words: &str) -> Result<String, Failure> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), LONG)?;
     stream.set_read_timeout(Some(LONG))?;
-    stream.write_all(b"which\n")?;
-    let mut line = String::new();
-    BufReader::new(stream).read_line(&mut line)?;
-    line.strip_suffix('\n')
-        .and_then(|line| line.rsplit(' ').next())
-        .map(str::to_owned)
-        .ok_or_else(|| std::io::Error::other(format!("half an answer: {line:?}")))
+    stream.write_all(words.as_bytes())?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let line = answer.strip_suffix('\n').ok_or(Failure::Short)?;
+    line.rsplit(' ').next().map(str::to_owned).ok_or(Failure::Short)
 }
 
 /// Something that goes on until it is told to end.
@@ -57,47 +82,64 @@ fn goes_on(stopped: &Receiver<()>, pause: Duration) -> bool {
 
 /// Requests and what became of them.
 #[derive(Debug, Default)]
-pub(crate) struct Tally {
-    pub(crate) answered: usize,
-    pub(crate) failed: Vec<String>,
-    pub(crate) versions: BTreeSet<String>,
+struct Tally {
+    answered: usize,
+    failed: Vec<Failure>,
+    versions: BTreeSet<String>,
 }
 
 /// Clients that ask one request after the other.
-pub(crate) struct Load(Vec<Running<Tally>>);
+pub(crate) struct Load {
+    clients: Vec<Running<()>>,
+    tally: Arc<Mutex<Tally>>,
+}
 
 impl Load {
+    /// A little, beside which something else is looked at.
     pub(crate) fn start(port: u16) -> Self {
-        let client = move |stopped: &Receiver<()>| {
-            let mut tally = Tally::default();
-            while goes_on(stopped, PAUSE) {
-                match request(port) {
-                    Ok(version) => {
-                        tally.answered += 1;
-                        tally.versions.insert(version);
+        Self::of(port, CLIENTS, PAUSE)
+    }
+
+    /// As much as can be.
+    pub(crate) fn heavy(port: u16) -> Self {
+        Self::of(port, MANY_CLIENTS, Duration::ZERO)
+    }
+
+    fn of(port: u16, clients: usize, pause: Duration) -> Self {
+        let tally = Arc::<Mutex<Tally>>::default();
+        let client = |_| {
+            let tally = Arc::clone(&tally);
+            Running::start(move |stopped| {
+                while goes_on(stopped, pause) {
+                    let result = request(port);
+                    let mut tally = tally.lock().unwrap();
+                    match result {
+                        Ok(version) => {
+                            tally.answered += 1;
+                            tally.versions.insert(version);
+                        }
+                        Err(failure) => tally.failed.push(failure),
                     }
-                    Err(error) => tally.failed.push(error.to_string()),
                 }
-            }
-            tally
+            })
         };
-        Self((0..CLIENTS).map(|_| Running::start(client)).collect())
+        Self { clients: (0..clients).map(client).collect(), tally }
+    }
+
+    /// How many answers there have been.
+    pub(crate) fn answered(&self) -> usize {
+        self.tally.lock().unwrap().answered
     }
 
     /// Ends it; all requests must have been answered, by these versions.
     #[track_caller]
     pub(crate) fn finish(self, versions: &[&str]) {
-        let mut all = Tally::default();
-        for client in self.0 {
-            let tally = client.finish();
-            all.answered += tally.answered;
-            all.failed.extend(tally.failed);
-            all.versions.extend(tally.versions);
-        }
-        assert_eq!(all.failed, [""; 0], "of {} requests", all.answered + all.failed.len());
-        assert!(all.answered > 0);
-        let seen: Vec<&str> = all.versions.iter().map(String::as_str).collect();
-        assert_eq!(seen, versions);
+        self.clients.into_iter().for_each(Running::finish);
+        let tally = std::mem::take(&mut *self.tally.lock().unwrap());
+        let of = tally.answered + tally.failed.len();
+        assert_eq!(tally.failed, [], "{} of {of} requests", tally.failed.len());
+        assert!(tally.answered > 0);
+        assert_eq!(tally.versions, versions.iter().map(|version| (*version).to_owned()).collect());
     }
 }
 

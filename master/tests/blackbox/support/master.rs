@@ -156,10 +156,19 @@ impl Master {
     pub(crate) fn running(&self) -> Vec<i32> {
         let pids = self.pids();
         for pid in &pids {
-            let name = || std::fs::read_to_string(format!("/proc/{pid}/comm")).ok();
-            self.wait_until("it runs its program", || name().filter(|name| name != "einhorn\n"));
+            self.wait_until_it_runs(*pid);
         }
         pids
+    }
+
+    /// Waits until a new process is no copy of its master any more.
+    #[track_caller]
+    pub(crate) fn wait_until_it_runs(&self, pid: i32) {
+        let read = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).ok();
+        self.wait_until("it runs its program", || {
+            let name = read("comm").filter(|name| name != b"einhorn\n");
+            name.and(read("environ")).filter(|variables| !variables.is_empty())
+        });
     }
 
     /// Says that a worker is up, in its place, and waits until that is known.

@@ -1,13 +1,14 @@
 //! A site: release folders, a link to the current one, and a master that runs what is there.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::process::Command;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
 
 use super::folder::Folder;
 use super::launch::Launch;
 use super::load::{Watch, request};
 use super::master::Master;
+use super::process::start;
 
 /// The operator's program.
 const EINHORNSH: &str = env!("CARGO_BIN_EXE_einhornsh");
@@ -74,10 +75,7 @@ impl Site {
     /// Writes a program that is no script.
     pub(crate) fn deploy_bytes(&self, name: &str, bytes: &[u8]) {
         release(&self.master.folder, name, "");
-        let program = self.master.folder.join(&format!("{name}/run"));
-        fs::remove_file(&program).unwrap();
-        fs::write(&program, bytes).unwrap();
-        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        self.master.folder.program(&format!("{name}/run"), bytes);
         point(&self.master.folder, name);
     }
 
@@ -87,12 +85,9 @@ impl Site {
 
     /// What an operator's script sees.
     pub(crate) fn shell(&self, script: &str) -> Told {
-        let output = Command::new(EINHORNSH)
-            .arg("-d")
-            .arg(&self.master.socket)
-            .args(["-e", script])
-            .output()
-            .unwrap();
+        let mut command = Command::new(EINHORNSH);
+        command.arg("-d").arg(&self.master.socket).args(["-e", script]).stdin(Stdio::null());
+        let output = start(command.stdout(Stdio::piped())).wait_with_output().unwrap();
         let all = String::from_utf8(output.stdout).unwrap();
         let last = all.lines().last().unwrap_or_default().to_owned();
         Told { status: output.status.code().unwrap(), last, all }
