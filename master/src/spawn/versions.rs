@@ -185,14 +185,14 @@ impl Versions {
         let gone: Vec<String> =
             gone.iter().map(|path| crate::log::shown(&path.to_string_lossy())).collect();
         let text = format!(
-            "the old version's files were overwritten in place, so workers started from now on \
-             run what is there now: {}",
+            "files were overwritten in place, so workers started from now on run what is there \
+             now: {}",
             gone.join(", ")
         );
         if !std::mem::replace(&mut entry.said, true) {
-            ::log::warn!("version {version}: {text}");
+            ::log::warn!("version {version}: its {text}");
         }
-        Some(text)
+        Some(format!("the old version's {text}"))
     }
 
     /// Starts a worker of `version`.

@@ -157,7 +157,7 @@ fn files_overwritten_in_place_are_told_of() {
     assert!(message.contains(words) && message.contains("/run"), "{message}");
     assert!(last["result"]["warning"].as_str().unwrap().starts_with(words), "{last}");
     assert_eq!(pids(&master.wait_for_up(1)), before);
-    master.wait_for_line(words);
+    master.wait_for_line("version 0: its files were overwritten in place, so ");
 }
 
 #[test]
