@@ -46,7 +46,7 @@ fn act() {
         let (verb, object) = word.split_once('=').unwrap_or((&word, ""));
         match verb {
             "version" => object.clone_into(&mut version),
-            "say" => eprintln!("worker {} says {object}", process::id()),
+            "say" => say(&format!("worker {} says {object}", process::id())),
             "ack" => einhorn_worker::ack().unwrap(),
             "ack-without-reading" => drop(by_path(&ack_as_json())),
             "ack-for" => confirmed(&ack_as_json_for(object.parse().unwrap())),
@@ -65,6 +65,11 @@ fn act() {
         }
     }
     process::exit(0);
+}
+
+/// A line in one piece: others write to the same place.
+fn say(line: &str) {
+    io::stderr().write_all(format!("{line}\n").as_bytes()).unwrap();
 }
 
 fn ack_as_json() -> String {
@@ -99,7 +104,7 @@ fn talk(path: &str) {
     let _ = master.write_all(b"{\"command\":\"ehlo\"}\n");
     let mut answer = String::new();
     let _ = BufReader::new(master).read_line(&mut answer);
-    eprintln!("{answer}");
+    say(&answer);
 }
 
 fn by_path(line: &str) -> UnixStream {
@@ -171,7 +176,7 @@ fn answer(client: TcpStream, version: &str) -> io::Result<()> {
         return Ok(());
     }
     if line == "hold\n" {
-        eprintln!("worker {pid} holds a connection");
+        say(&format!("worker {pid} holds a connection"));
         client.get_mut().write_all(format!("{pid}").as_bytes())?;
         client.read_line(&mut line)?;
         client.get_mut().write_all(b" held\n")?;
