@@ -18,6 +18,15 @@ help: ## list the targets
 build: ## the release binaries, target/release/einhorn and einhornsh
 	$(CARGO) build --release -p einhorn
 
+# A static program starts faster and is smaller in memory. The target is named so that the
+# flag does not reach the procedural macros, which are built for this machine and loaded.
+TRIPLE ?= $(shell uname -m)-unknown-linux-gnu
+STATIC = target/$(TRIPLE)/release
+
+.PHONY: static
+static: ## the same without shared libraries, target/TRIPLE/release/einhorn
+	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --target $(TRIPLE) -p einhorn
+
 .PHONY: demo
 demo: ## the main job in ten seconds: serve, upgrade under load, stop
 	$(CARGO) build --release -p einhorn -p time_server -p einhorn-bench
@@ -60,19 +69,19 @@ packages: setup ## every package, into dist/
 	packaging/build
 
 .PHONY: bench
-bench: ## the measurements, as ratios to a floor in the same run
-	$(CARGO) build --release -p einhorn -p time_server -p einhorn-bench
-	target/release/bench
+bench: static ## the measurements, as ratios to a floor in the same run
+	$(CARGO) build --release -p time_server -p einhorn-bench
+	EINHORN=$(STATIC)/einhorn target/release/bench
 
 .PHONY: doc
 doc: ## the Rust documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 .PHONY: install
-install: ## binaries and the C library into PREFIX (/usr/local), below DESTDIR
-	$(CARGO) build --release -p einhorn -p einhorn-c
+install: static ## binaries and the C library into PREFIX (/usr/local), below DESTDIR
+	$(CARGO) build --release -p einhorn-c
 	install -d $(BINDIR)
-	install -m 755 target/release/einhorn target/release/einhornsh $(BINDIR)
+	install -m 755 $(STATIC)/einhorn $(STATIC)/einhornsh $(BINDIR)
 	FROM=target/release DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) sdk-c/install
 
 .PHONY: clean
