@@ -18,7 +18,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { CONNECTIONS_MAX = 1000, REQUEST_BYTES_MAX = 8192, DRAIN_MS_MAX = 5000 };
+enum { CONNECTIONS_MAX = 1000, REQUEST_BYTES_MAX = 8192, DRAIN_MS_MAX = 30000 };
 
 struct connection {
     size_t length;

@@ -5,7 +5,7 @@
 const net = require('node:net')
 const worker = require('einhorn-worker')
 
-const IDLE_MILLISECONDS = 5000
+const IDLE_MILLISECONDS = 30000
 
 /** Has `server` drain when the master asks this worker to stop. */
 function drainOnRequest (server) {

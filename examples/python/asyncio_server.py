@@ -8,7 +8,7 @@ import os
 
 import einhorn_worker
 
-IDLE_SECONDS = 5
+IDLE_SECONDS = 30
 
 
 async def main():

@@ -14,7 +14,7 @@ stopping = threading.Event()
 
 class Hello(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    timeout = 5  # seconds that an idle connection is kept
+    timeout = 30  # seconds that an idle connection is kept
     disable_nagle_algorithm = True  # head and body are two writes
 
     def do_GET(self):

@@ -9,7 +9,7 @@ import os
 import einhorn_worker
 import uvicorn
 
-DRAIN_SECONDS = 5
+DRAIN_SECONDS = 30
 
 
 async def app(scope, receive, send):

@@ -22,7 +22,7 @@ use tokio::{
 };
 
 /// Longest wait for clients that are connected and say nothing.
-const DRAIN: Duration = Duration::from_secs(5);
+const DRAIN: Duration = Duration::from_secs(30);
 /// Before accepting again after an error.
 const PAUSE: Duration = Duration::from_millis(50);
 
