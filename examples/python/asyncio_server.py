@@ -19,8 +19,7 @@ async def main():
         try:
             last = False
             while not last:
-                async with asyncio.timeout(IDLE_SECONDS):
-                    head = await reader.readuntil(b"\r\n\r\n")
+                head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), IDLE_SECONDS)
                 # Whoever is asked to stop answers once more and sends the client elsewhere.
                 last = stopping.done() or b"\r\nconnection: close\r\n" in head.lower()
                 body = b"hello from %d\n" % os.getpid()
@@ -30,8 +29,10 @@ async def main():
                     % (len(body), b"close" if last else b"keep-alive", body)
                 )
                 await writer.drain()
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, TimeoutError):
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # the client left, or is no client of ours
+        except asyncio.TimeoutError:
+            pass  # it has been silent for long enough
         finally:
             writer.close()
             connections.discard(asyncio.current_task())
