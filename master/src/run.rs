@@ -8,7 +8,9 @@ use einhorn_protocol::environment::UPGRADE_CHECK_FD;
 
 use crate::event_loop::Master;
 use crate::finish::Leftovers;
-use crate::handover::{self, AdoptError, Adopted, AdoptedClient, AnswerError, Inherited};
+use crate::handover::{
+    self, AdoptError, Adopted, AdoptedClient, AdoptedPreloader, AnswerError, Inherited,
+};
 use crate::instance::{Environment, Instance};
 use crate::options::{FdBase, Invocation, Launch, OptionError};
 use crate::pool::{Event, Pool, Version};
@@ -107,6 +109,7 @@ struct Beginning {
     pool: Pool,
     sources: Vec<(Version, Source)>,
     clients: Vec<AdoptedClient>,
+    preloaders: Vec<AdoptedPreloader>,
     event: Event,
 }
 
@@ -130,7 +133,7 @@ fn serve(
         // Until all is open a signal ends the process; then it waits for the event loop.
         None => (begin(launch, environment, own_name)?, listen()?),
     };
-    let Beginning { mut instance, pool, sources, clients, event } = beginning;
+    let Beginning { mut instance, pool, sources, clients, preloaders, event } = beginning;
     instance.open_files = limits::raise_open_files().ok();
     be_nice(&instance.launch);
     let versions = versions(&instance, &pool, sources)?;
@@ -138,6 +141,7 @@ fn serve(
         .map_err(system("cannot set the event loop up"))?;
     let _title = show_title(master.title());
     master.take_over_clients(clients);
+    master.take_over_preloaders(preloaders);
     let ended = master.run(event).map_err(system("the event loop failed"))?;
     for failure in leftovers(&ended.instance).remove() {
         ::log::warn!("{failure}");
@@ -167,7 +171,6 @@ fn begin(
         ::log::info!("listening on {}", listener.local);
     }
     ::log::info!("command socket {}", opened.files.command_socket.display());
-    warn_of_preload(&launch);
     let pool = Pool::new(launch.settings.clone());
     let instance = Instance {
         cmd,
@@ -182,7 +185,8 @@ fn begin(
         own_name,
     };
     let sources = vec![(pool.version(), source)];
-    Ok(Beginning { instance, pool, sources, clients: Vec::new(), event: Event::Start })
+    let (clients, preloaders) = (Vec::new(), Vec::new());
+    Ok(Beginning { instance, pool, sources, clients, preloaders, event: Event::Start })
 }
 
 fn take_over(
@@ -193,7 +197,7 @@ fn take_over(
     own_name: OsString,
 ) -> Result<Beginning, RunError> {
     let now = clock::now();
-    let Adopted { instance, pool, versions: sources, clients, verbosity } =
+    let Adopted { instance, pool, versions: sources, clients, preloaders, verbosity } =
         handover::adopt(number, inherited, launch, environment, own_name, now)?;
     crate::log::set_verbosity(verbosity);
     ::log::info!(
@@ -202,14 +206,7 @@ fn take_over(
         clients.len(),
         instance.generation
     );
-    warn_of_preload(&instance.launch);
-    Ok(Beginning { instance, pool, sources, clients, event: Event::Adopted })
-}
-
-fn warn_of_preload(launch: &Launch) {
-    if launch.preload.is_some() {
-        ::log::warn!("-p: workers are started by exec, nothing is preloaded");
-    }
+    Ok(Beginning { instance, pool, sources, clients, preloaders, event: Event::Adopted })
 }
 
 fn be_nice(launch: &Launch) {

@@ -54,6 +54,8 @@ pub struct Settings {
     pub ack_mode: AckMode,
     /// When a worker that is not up has failed.
     pub ack_timeout: AckTimeout,
+    /// How long preloaded code may take to load; more than 0.
+    pub preload_timeout: Duration,
     /// What an upgrade must prove, and when it is given up.
     pub upgrade: UpgradeRules,
 }
@@ -161,6 +163,7 @@ impl Settings {
             signal_timeout: None,
             ack_mode: AckMode::Timer(Duration::from_secs_f64(default::ACK_SECONDS)),
             ack_timeout: AckTimeout::Default,
+            preload_timeout: Duration::from_secs_f64(default::PRELOAD_TIMEOUT_SECONDS),
             upgrade: UpgradeRules::default(),
         }
     }

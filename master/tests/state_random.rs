@@ -9,7 +9,8 @@ use einhorn_master::psych::{Limits, Value, read};
 use einhorn_master::signal::Signal;
 use einhorn_master::state::{
     AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, Nice, OurClient, OurFile,
-    OurListener, OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
+    OurListener, OurPreloader, OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot,
+    WorkerChild,
 };
 use einhorn_protocol::limit;
 use proptest::collection::{btree_map, btree_set, vec};
@@ -179,6 +180,18 @@ fn ours() -> impl Strategy<Value = Ours> {
             failed,
         },
     );
+    let preloader = (
+        option::of(any::<i32>()),
+        option::of(any::<i32>()),
+        option::of(any::<u64>()),
+        vec(bytes(), 0..3),
+    )
+        .prop_map(|(pid, channel, version, words)| OurPreloader {
+            pid,
+            channel,
+            version,
+            words,
+        });
     (
         option::of(seconds()),
         option::of(0..2_u8),
@@ -187,7 +200,7 @@ fn ours() -> impl Strategy<Value = Ours> {
         btree_map(1..i32::MAX, client, 0..3).boxed(),
         btree_map(1..i32::MAX, worker, 0..3).boxed(),
         (any::<u64>(), any::<bool>(), vec(version(), 0..3).boxed()),
-        (rules(), option::of(upgrade()).boxed()),
+        (rules(), option::of(upgrade()).boxed(), vec(preloader, 0..3).boxed()),
     )
         .prop_map(
             |(
@@ -198,13 +211,15 @@ fn ours() -> impl Strategy<Value = Ours> {
                 clients,
                 workers,
                 number,
-                (rules, upgrade),
+                (rules, upgrade, preloaders),
             )| Ours {
                 ack_timeout,
                 fd_base,
                 chdir: number.1.then(|| b"/srv/current".to_vec()),
                 versions: number.2,
                 gc_before_fork: number.1,
+                preload_timeout: ack_timeout,
+                preloaders,
                 listeners,
                 command_socket_file: file,
                 clients,

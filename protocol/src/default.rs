@@ -14,6 +14,8 @@ pub const UPGRADE_ACK_TIMEOUT_SECONDS: f64 = 300.0;
 pub const UPGRADE_ATTEMPTS: u32 = 5;
 /// What a Ruby master runs for `--nice`. It is handed on to one; ours runs nothing.
 pub const RENICE_COMMAND: &str = "/usr/bin/renice";
+/// Seconds in which preloaded code must be loaded.
+pub const PRELOAD_TIMEOUT_SECONDS: f64 = 300.0;
 /// Verbosity: 0 debug, 1 info, 2 errors only.
 pub const VERBOSITY: u8 = 1;
 /// Stem of the default file names: `einhorn.sock`, `einhorn-NAME.sock`.

@@ -21,6 +21,11 @@ pub const CHILD_INDEX: &str = "EINHORN_CHILD_INDEX";
 /// Descriptor on which a program that runs as `--upgrade-check` says what it is (`§8`).
 pub const UPGRADE_CHECK_FD: &str = "EINHORN_UPGRADE_CHECK_FD";
 
+/// Descriptor on which a preloader speaks with its master; only a preloader finds it.
+pub const PRELOAD_FD: &str = "EINHORN_PRELOAD_FD";
+/// Set to `1` for a preloader that is to collect garbage before it forks.
+pub const PRELOAD_GC: &str = "EINHORN_PRELOAD_GC";
+
 /// Variables of a service manager above the master; they are the master's own and never
 /// reach a worker.
 pub const SERVICE_MANAGER: [&str; 7] = [

@@ -22,6 +22,14 @@ pub const ACK_WAIT_SECONDS: u64 = 30;
 pub const SPAWN_INTERVAL_SECONDS_MAX: u64 = 30;
 /// Longest run of the check whether a new master can start, in seconds.
 pub const UPGRADE_CHECK_SECONDS_MAX: u64 = 60;
+/// Longest message between a master and a preloader.
+pub const PRELOAD_MESSAGE_BYTES_MAX: usize = 64 << 10;
+/// Most descriptors in one message to a preloader: what Linux takes (`SCM_MAX_FD`, unix(7)).
+pub const PRELOAD_DESCRIPTORS_MAX: usize = 253;
+/// Longest wait for a preloader to fork one worker, in seconds.
+pub const PRELOAD_FORK_SECONDS_MAX: u64 = 30;
+/// Longest wait for the end of a preloader that has closed its channel, in seconds.
+pub const PRELOAD_END_SECONDS_MAX: u64 = 2;
 /// Longest span that a setting takes, in seconds.
 pub const SETTING_SECONDS_MAX: f64 = 1e9;
 /// Longest path of a unix socket, without the NUL that ends it (unix(7)).

@@ -42,7 +42,7 @@ impl Master {
     }
 
     /// What an upgrade that begins now brings in, if it can be run at all.
-    fn next_source(&self, environment: &Environment) -> Result<Source, String> {
+    pub(super) fn next_source(&self, environment: &Environment) -> Result<Source, String> {
         let chdir = self.instance.launch.chdir.as_deref();
         let folder = chdir.map(WorkingFolder::open).transpose().map_err(|e| e.to_string())?;
         let command = &self.instance.cmd;
@@ -83,6 +83,7 @@ impl Master {
         if let Some(check) = self.check.take() {
             check.kill();
         }
+        self.dismiss_next();
         let (code, why) = if self.pool.is_stopping() {
             (error_code::SHUTTING_DOWN, "the master is shutting down")
         } else {
@@ -107,7 +108,7 @@ impl Master {
                 self.check = Some(check);
             }
             Verdict::Failed(reason) => self.tell_pool(Event::ReloadFailed { reason }),
-            Verdict::Passed(kind) => self.reexec_next = Some(kind),
+            Verdict::Passed(kind) => self.prepare_reexec(kind),
         }
     }
 
@@ -115,28 +116,31 @@ impl Master {
     pub(super) fn reexec(&mut self, next: Kind) {
         self.reap();
         if self.pool.pending_reload().is_none() {
+            self.dismiss_next();
             return;
         }
         if next == Kind::Silent {
             // Another master's exec empties the signal mask, and with it what is pending.
             self.take_signals();
             if self.pool.pending_reload().is_none() {
+                self.dismiss_next();
                 return;
             }
         }
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
         ::log::info!("reloading, generation {}", self.instance.generation.saturating_add(1));
         crate::log::flush();
-        let snapshot = self.capture(true);
+        let mut snapshot = self.capture(true);
+        let mut kept = self.client_descriptors();
+        if let (Kind::Ours { .. }, Some(ours)) = (next, snapshot.ours.as_mut()) {
+            ours.preloaders = self.preloader_records();
+            kept.extend(self.preloader_channels());
+        }
         self.set_open_files_for(Image::Next);
-        let reason = handover::reexec(
-            &self.instance,
-            &snapshot,
-            next,
-            &self.versions,
-            &self.client_descriptors(),
-        );
+        self.stop_adopting();
+        let reason = handover::reexec(&self.instance, &snapshot, next, &self.versions, &kept);
         self.set_open_files_for(Image::This);
+        self.go_on_preloading();
         self.tell_pool(Event::ReloadFailed { reason });
     }
 

@@ -10,6 +10,7 @@ mod facts;
 mod handed_over;
 mod outer_master;
 mod perform;
+mod preload;
 mod serve;
 mod signals;
 
@@ -22,10 +23,11 @@ use mio::{Events, Interest, Poll, Token};
 
 use self::clients::Clients;
 use self::outer_master::OuterMaster;
+use self::preload::Preloads;
 use crate::commands::ListenerFacts;
 use crate::handover::{Check, Kind};
 use crate::instance::Instance;
-use crate::pool::{Event, Pool};
+use crate::pool::{Event, PendingReload, Pool};
 use crate::spawn::Versions;
 use crate::sys::clock;
 use crate::sys::signals::SignalSource;
@@ -34,6 +36,7 @@ const SIGNALS: Token = Token(0);
 const COMMAND_SOCKET: Token = Token(1);
 const LOG: Token = Token(2);
 const CHECK: Token = Token(3);
+const PRELOADERS: Token = Token(4);
 
 /// A master that has done its work.
 pub struct Ended {
@@ -51,6 +54,7 @@ pub struct Master {
     pool: Pool,
     clients: Clients,
     versions: Versions,
+    preloads: Preloads,
     check: Option<Check>,
     reexec_next: Option<Kind>,
     outer: Option<OuterMaster>,
@@ -88,6 +92,7 @@ impl Master {
             instance,
             pool,
             versions,
+            preloads: Preloads::default(),
             check: None,
             reexec_next: None,
             log_is_registered: false,
@@ -105,8 +110,12 @@ impl Master {
     /// # Errors
     /// The poll fails, which it does not do for anything that comes from outside.
     pub fn run(mut self, first: Event) -> io::Result<Ended> {
+        let left = self.pool.version();
+        let upgrades = self.pool.pending_reload().is_some_and(PendingReload::is_for_upgrade);
         self.prepare_upgrade();
-        self.tell_pool(first);
+        self.pool.handle(clock::now(), first);
+        self.place_preloaders(left, upgrades);
+        self.perform_actions();
         self.end_idle_subscriptions();
         self.take_signals();
         self.reap();
@@ -119,10 +128,15 @@ impl Master {
                 self.clients.accept_all(&self.instance.command_socket);
             }
             self.flush_log();
-            if let Some(next) = self.reexec_next.take() {
+            self.settle_preloaders();
+            if let Some(next) = self.reexec_next
+                && self.is_ready_for(next)
+            {
                 self.reexec(next);
             }
-            if let Some(status) = self.exit {
+            if let Some(status) = self.exit
+                && self.have_preloaders_left()
+            {
                 self.take_leave();
                 return Ok(Ended { status, instance: self.instance });
             }
@@ -136,6 +150,7 @@ impl Master {
                     COMMAND_SOCKET => self.clients.accept_all(&self.instance.command_socket),
                     LOG => self.flush_log(),
                     CHECK => self.read_check(),
+                    PRELOADERS => self.read_preloaders(),
                     token => {
                         let readable = event.is_readable() || event.is_error();
                         let writable = event.is_writable() || event.is_error();
@@ -157,7 +172,10 @@ impl Master {
         }
         let check = self.check.as_ref().map(Check::deadline);
         let outer = self.outer.as_ref().and_then(OuterMaster::deadline);
-        let first = [self.pool.next_deadline(), check, outer].into_iter().flatten().min()?;
+        let first = [self.pool.next_deadline(), self.preloads.deadline(), check, outer]
+            .into_iter()
+            .flatten()
+            .min()?;
         Some(first.saturating_sub(clock::now().monotonic))
     }
 
@@ -169,6 +187,7 @@ impl Master {
         if self.check.as_ref().is_some_and(|check| check.deadline() <= now.monotonic) {
             self.give_check_up();
         }
+        self.meet_preload_deadlines(now.monotonic);
         if let Some(outer) = &mut self.outer {
             outer.meet_deadline(now);
         }

@@ -1,7 +1,7 @@
 //! Carrying out what the policy wants.
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use super::Master;
 use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version};
@@ -16,13 +16,7 @@ impl Master {
     pub(super) fn perform_actions(&mut self) {
         while let Some(action) = self.pool.poll_action() {
             match action {
-                Action::Spawn { id, index, version } => {
-                    let event = match self.start_worker(index, version) {
-                        Ok(pid) => Event::Spawned { id, pid },
-                        Err(error) => Event::SpawnFailed { id, reason: error.to_string() },
-                    };
-                    self.pool.handle(clock::now(), event);
-                }
+                Action::Spawn { id, index, version } => self.start_wanted(id, index, version),
                 Action::Signal { id, pid, signal } => self.signal_worker(id, pid, signal),
                 Action::Reload(Reload::Begin) => self.begin_check(),
                 Action::Reload(Reload::Cancel) => self.cancel_check(),
@@ -54,18 +48,9 @@ impl Master {
         }
     }
 
-    fn start_worker(&mut self, index: u32, version: Version) -> io::Result<Pid> {
-        let connection = if self.instance.launch.command_socket_as_fd {
-            match socket::connect_unix(&self.instance.files.command_socket) {
-                Ok(connection) => Some(connection),
-                Err(error) => {
-                    ::log::warn!("a worker gets no connection to the command socket: {error}");
-                    None
-                }
-            }
-        } else {
-            None
-        };
+    /// Starts a worker by exec.
+    pub(super) fn start_worker(&mut self, index: u32, version: Version) -> io::Result<Pid> {
+        let connection = self.connection_for_worker();
         let listeners: Vec<BorrowedFd<'_>> =
             self.instance.listeners.iter().map(|listener| listener.descriptor.as_fd()).collect();
         let own = Own {
@@ -75,6 +60,20 @@ impl Master {
             ..Own::default()
         };
         self.versions.start(version, own)
+    }
+
+    /// With `-g` each worker gets one.
+    pub(super) fn connection_for_worker(&self) -> Option<OwnedFd> {
+        if !self.instance.launch.command_socket_as_fd {
+            return None;
+        }
+        match socket::connect_unix(&self.instance.files.command_socket) {
+            Ok(connection) => Some(connection),
+            Err(error) => {
+                ::log::warn!("a worker gets no connection to the command socket: {error}");
+                None
+            }
+        }
     }
 
     fn signal_worker(&mut self, id: SpawnId, pid: Pid, signal: Signal) {
@@ -112,10 +111,19 @@ impl Master {
     fn note_ended(&mut self, ended: children::Exit) {
         if self.check.as_ref().is_some_and(|check| check.pid() == ended.pid) {
             self.note_check_ended(ended.status);
-        } else if let Some(id) = self.pool.find(ended.pid).map(|worker| worker.id) {
+            return;
+        }
+        if self.note_preloader_ended(ended) {
+            return;
+        }
+        if self.pool.find(ended.pid).is_none() && self.preloads.awaits_a_pid() {
+            self.read_preloaders();
+        }
+        if let Some(id) = self.pool.find(ended.pid).map(|worker| worker.id) {
             self.tell_pool(Event::Exited { id, exit: ended.status.into() });
         } else {
             ::log::debug!("process {} ended, which is no worker", ended.pid);
+            self.preloads.keep_end(ended);
         }
     }
 }

@@ -28,6 +28,10 @@ impl Master {
                 self.clients.close(token);
                 continue;
             }
+            // A worker may speak as soon as its pid is on its way.
+            if self.preloads.awaits_a_pid() {
+                self.read_preloaders();
+            }
             self.serve_requests(token);
             self.clients.end_turn(token);
         }

@@ -14,6 +14,7 @@ use einhorn_protocol::limit;
 
 use super::inherited::Inherited;
 use super::merge::merge;
+use super::preloaders::{self, AdoptedPreloader};
 use super::{listeners, versions, workers};
 use crate::control::{Connection, Dialect, Restored, ReturnAddress, Topic};
 use crate::instance::{Environment, Instance};
@@ -69,6 +70,8 @@ pub struct Adopted {
     pub versions: Vec<(Version, Source)>,
     /// Its clients.
     pub clients: Vec<AdoptedClient>,
+    /// Processes that have code loaded.
+    pub preloaders: Vec<AdoptedPreloader>,
     /// How loud the former image was.
     pub verbosity: u8,
 }
@@ -97,6 +100,7 @@ pub fn adopt(
     let named = named_command_socket(&snapshot, &mut inherited);
     let clients = clients(&snapshot, &mut inherited);
     let versions = versions::take_over(&snapshot, &mut inherited, &environment);
+    let preloaders = preloaders::take_over(&snapshot, &mut inherited);
     listeners::find_lost(&mut places, &mut inherited);
     let command_socket = named.or_else(|| find_command_socket(&files, &mut inherited));
     for number in inherited.close_rest() {
@@ -122,7 +126,8 @@ pub fn adopt(
         environment,
         own_name,
     };
-    Ok(Adopted { instance, pool, versions, clients, verbosity: snapshot.verbosity })
+    let verbosity = snapshot.verbosity;
+    Ok(Adopted { instance, pool, versions, clients, preloaders, verbosity })
 }
 
 fn read(number: RawFd, inherited: &mut Inherited) -> Result<Snapshot, AdoptError> {

@@ -186,6 +186,8 @@ fn ours(
         chdir: instance.launch.chdir.as_deref().map(path_bytes),
         versions: versions::capture(versions, pool),
         gc_before_fork: instance.launch.gc_before_fork,
+        preload_timeout: Some(pool.settings.preload_timeout.as_secs_f64()),
+        preloaders: Vec::new(),
         listeners: instance.listeners.iter().map(listeners::ours_of).collect(),
         command_socket_file: instance.command_socket_identity.map(device_and_inode),
         clients: clients.iter().filter_map(our_client).collect(),

@@ -104,6 +104,7 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
             "ack_timeout",
             Some(ours.ack_timeout.map_or(Amount::Absent, Amount::Real)),
         ),
+        (OptionName::PreloadTimeout, "preload_timeout", ours.preload_timeout.map(Amount::Real)),
     ];
     for (option, key, amount) in rows {
         let Some(amount) = amount.filter(|_| !launch.explicit.contains(&option)) else { continue };

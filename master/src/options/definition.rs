@@ -26,6 +26,7 @@ pub enum OptionName {
     CommandSocketAsFd,
     KillChildrenOnExit,
     Preload,
+    PreloadTimeout,
     GcBeforeFork,
     Nice,
     CommandName,
@@ -76,7 +77,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 32] = [
+pub(super) static DEFINITIONS: [Definition; 33] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
@@ -109,9 +110,13 @@ pub(super) static DEFINITIONS: [Definition; 32] = [
     row(Name::Nice, "nice", None, Value("MASTER[:WORKER[:RENICE_CMD]]"), WORKERS,
         "Nice levels, -20 to 19; without WORKER the workers have the master's"),
     row(Name::Preload, "preload", Some('p'), Value("PATH"), WORKERS,
-        "Load code from PATH once and fork the workers from it"),
+        "Load the Ruby or Python code at PATH once, and fork workers from it that call its \
+         einhorn_main; PATH may also be a program that loads itself"),
+    row(Name::PreloadTimeout, "preload-timeout", None, Value("SECONDS"), WORKERS,
+        "With --preload: how long the code may take to load; in an upgrade that takes longer \
+         the old code serves on [default: 300]"),
     row(Name::GcBeforeFork, "gc-before-fork", None, Nothing, WORKERS,
-        "With --preload: collect garbage before forking"),
+        "With --preload: collect garbage when the code is loaded, before workers are forked"),
 
     row(Name::Seconds, "seconds", Some('s'), Value("SECONDS"), UPGRADES,
         "Least time between two gradual starts, above 0; above 30 acts as 30 [default: 1]"),

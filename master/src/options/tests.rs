@@ -131,6 +131,7 @@ fn every_option() {
     check("-s 3600 prog", "settings=seconds 3600");
     check("-t 0 prog", "settings=signal_timeout 0");
     check("-t 1.5 prog", "settings=signal_timeout 1.5");
+    check("--preload-timeout 2.5 prog", "settings=preload_timeout 2.5");
     check("--ack-timeout 0 prog", "settings=ack_timeout none");
     check("--ack-timeout 60 prog", "settings=ack_timeout 60");
     check("--max-unacked 1 prog", "settings=max_unacked 1");

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 pub use census::{Census, Standing, standing};
 pub use event::{Action, Event, Reload, RequestNumber, UpgradeMode};
+pub use pace::interval;
 pub use report::{Callers, Report, Seconds, UpgradeEnd, Why};
 pub use restore::Restored;
 pub use rollback::Rollback;

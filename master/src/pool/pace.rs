@@ -11,7 +11,7 @@ use crate::moment::Moment;
 const BACK_OFF: f64 = 1.5;
 
 /// The least time between two gradual starts after `misses` in a row.
-pub(super) fn interval(seconds: f64, misses: u32) -> Duration {
+pub fn interval(seconds: f64, misses: u32) -> Duration {
     #[expect(clippy::cast_precision_loss, reason = "30 s is a small number")]
     let most = limit::SPAWN_INTERVAL_SECONDS_MAX as f64;
     let exponent = i32::try_from(misses).unwrap_or(i32::MAX);

@@ -106,6 +106,11 @@ impl Pool {
 
     pub(super) fn note_spawn_failed(&mut self, id: SpawnId, reason: String) {
         let Some(worker) = self.remove(id) else { return };
+        if worker.is_stopping() {
+            // It was given up before it was there, so there is nothing to wait for.
+            self.report(Report::Withdrawn { index: worker.index });
+            return;
+        }
         let seconds = self.settings.seconds;
         let pace = self.pace_of_version(worker.version);
         pace.note_failed_start();

@@ -142,6 +142,8 @@ pub enum Report {
     Started { worker: Name, version: Version },
     /// A worker could not be started.
     NotStarted { index: u32, reason: String, next: Duration },
+    /// A worker was not wanted any more before it was started.
+    Withdrawn { index: u32 },
     /// A worker counts as up.
     Acknowledged { worker: Name, acked: usize, target: usize },
     /// An acknowledgement that changes nothing.
@@ -219,6 +221,7 @@ impl Report {
                 ..
             } => Level::Error,
             Self::Started { .. }
+            | Self::Withdrawn { .. }
             | Self::Acknowledged { .. }
             | Self::Stopped { .. }
             | Self::Signaled { .. }
@@ -238,6 +241,7 @@ impl Report {
         match self {
             Self::Started { .. }
             | Self::NotStarted { .. }
+            | Self::Withdrawn { .. }
             | Self::Acknowledged { .. }
             | Self::DiedEarly { .. }
             | Self::Died { .. }
@@ -263,6 +267,9 @@ impl fmt::Display for Report {
         match self {
             Self::Started { worker, version } => {
                 write!(f, "worker {worker} started, version {version}")
+            }
+            Self::Withdrawn { index } => {
+                write!(f, "a worker (index {index}) is not started: it is not wanted any more")
             }
             Self::NotStarted { index, reason, next } => write!(
                 f,

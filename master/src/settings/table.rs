@@ -35,7 +35,7 @@ pub struct Setting {
 }
 
 /// Every setting that is a number.
-pub static TABLE: [Setting; 11] = [
+pub static TABLE: [Setting; 12] = [
     Setting {
         key: "number",
         option: "number",
@@ -121,6 +121,16 @@ pub static TABLE: [Setting; 11] = [
             AckTimeout::Never => "none".to_owned(),
             AckTimeout::After(span) => span.as_secs_f64().to_string(),
         },
+    },
+    Setting {
+        key: "preload_timeout",
+        option: "preload-timeout",
+        allowed: "a number of seconds above 0 to 1000000000",
+        set: |settings, amount| {
+            settings.preload_timeout = amount.seconds().filter(|span| !span.is_zero())?;
+            Some(())
+        },
+        show: |settings| settings.preload_timeout.as_secs_f64().to_string(),
     },
     Setting {
         key: "canary",

@@ -80,8 +80,8 @@ fn keys_are_checked() {
     check(
         &mapping(&[("nunber", Value::Integer(5))]),
         "error: unknown setting \"nunber\" (the settings are number, backlog, seconds, \
-         max_unacked, max_upgrade_additional, signal_timeout, ack_timeout, canary, soak, \
-         upgrade_attempts, upgrade_timeout)",
+         max_unacked, max_upgrade_additional, signal_timeout, ack_timeout, preload_timeout, \
+         canary, soak, upgrade_attempts, upgrade_timeout)",
     );
     check(
         &Value::Mapping(vec![
@@ -99,7 +99,7 @@ fn keys_are_checked() {
 
 #[test]
 fn values_at_the_limit_and_one_past_it() {
-    let rows: [(&str, Value, bool); 25] = [
+    let rows: [(&str, Value, bool); 28] = [
         ("number", Value::Integer(1), true),
         ("number", Value::Integer(0), false),
         ("number", Value::Integer(10_000), true),
@@ -124,6 +124,9 @@ fn values_at_the_limit_and_one_past_it() {
         ("signal_timeout", Value::Float(1e9), true),
         ("signal_timeout", Value::Float(1.000_000_001e9), false),
         ("ack_timeout", Value::Float(1.5), true),
+        ("preload_timeout", Value::Float(1.5), true),
+        ("preload_timeout", Value::Integer(0), false),
+        ("preload_timeout", Value::Null, false),
         ("ack_timeout", Value::BigInteger("99999999999999999999".into()), false),
     ];
     for (key, value, taken) in rows {

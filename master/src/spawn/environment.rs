@@ -66,10 +66,32 @@ pub struct WorkerSocket {
     pub family: Family,
 }
 
+/// A variable of the protocol for a worker whose descriptors' numbers are not known yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// Its value.
+    pub value: Value,
+}
+
+/// What stands in a [`Variable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    /// These bytes.
+    Text(Vec<u8>),
+    /// The numbers that descriptors have in the worker, separated by blanks. They are named by
+    /// their places: the sockets in order, then the connection to the command socket.
+    Numbers(Vec<usize>),
+}
+
 /// What all workers of a version have in common.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SharedEnvironment {
+    /// The variables of the protocol last.
     variables: Vec<CString>,
+    protocol: Vec<Variable>,
+    sockets: usize,
 }
 
 impl SharedEnvironment {
@@ -82,26 +104,25 @@ impl SharedEnvironment {
         sockets: &[WorkerSocket],
         base: FdBase,
     ) -> Self {
-        let mut variables: Vec<CString> = start
-            .into_iter()
-            .filter(|(name, _)| is_passed_on(name.as_bytes()))
-            .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
-            .collect();
-        let mut set = |name: &str, value: &[u8]| {
-            variables.extend(variable(name.as_bytes(), value));
+        let text = |name: &str, value: &[u8]| Variable {
+            name: name.to_owned(),
+            value: Value::Text(value.to_vec()),
         };
-        set(names::MASTER_PID, master.to_string().as_bytes());
-        set(names::SOCK_PATH, socket_path.as_os_str().as_bytes());
-        set(names::FD_COUNT, sockets.len().to_string().as_bytes());
-        let numbers: Vec<String> = sockets.iter().map(|socket| socket.number.to_string()).collect();
-        set(names::FDS, numbers.join(" ").as_bytes());
-        for (index, socket) in numbered(sockets, base) {
-            let number = socket.number.to_string();
-            set(&format!("{}{index}", names::FD_PREFIX), number.as_bytes());
-            let family = socket.family.name();
-            set(&format!("{}{index}", names::FD_FAMILY_PREFIX), family.as_bytes());
+        let numbers = |name: String, places| Variable { name, value: Value::Numbers(places) };
+        let mut protocol = vec![
+            text(names::MASTER_PID, master.to_string().as_bytes()),
+            text(names::SOCK_PATH, socket_path.as_os_str().as_bytes()),
+            text(names::FD_COUNT, sockets.len().to_string().as_bytes()),
+            numbers(names::FDS.to_owned(), (0..sockets.len()).collect()),
+        ];
+        for (index, place, socket) in numbered(sockets, base) {
+            protocol.push(numbers(format!("{}{index}", names::FD_PREFIX), vec![place]));
+            let family = socket.family.name().as_bytes();
+            protocol.push(text(&format!("{}{index}", names::FD_FAMILY_PREFIX), family));
         }
-        Self { variables }
+        let own = protocol.iter().filter_map(|variable| in_this_process(variable, sockets));
+        let variables = inherited_variables(start).chain(own).collect();
+        Self { variables, protocol, sockets: sockets.len() }
     }
 
     /// `NAME=value` each.
@@ -120,20 +141,63 @@ impl SharedEnvironment {
             .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
             .collect()
     }
+
+    /// The variables of the protocol for a worker that gets its descriptors under other
+    /// numbers.
+    pub fn of_forked_worker(&self, index: u32, has_command_socket: bool) -> Vec<Variable> {
+        let index = Value::Text(index.to_string().into_bytes());
+        let mut variables = self.protocol.clone();
+        variables.push(Variable { name: names::CHILD_INDEX.to_owned(), value: index });
+        if has_command_socket {
+            let place = Value::Numbers(vec![self.sockets]);
+            variables.push(Variable { name: names::SOCK_FD.to_owned(), value: place });
+        }
+        variables
+    }
 }
 
-/// The sockets with the numbers of their variables. A single one has both the number 0 and
-/// the number 1, which satisfies both editions of the protocol (`protocol.md §1`, Numbering).
+/// What a master hands on of the environment `start` that it was itself started with.
+pub fn inherited_variables<'a>(
+    start: impl IntoIterator<Item = (&'a OsStr, &'a OsStr)>,
+) -> impl Iterator<Item = CString> {
+    start
+        .into_iter()
+        .filter(|(name, _)| is_passed_on(name.as_bytes()))
+        .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
+}
+
+/// As a worker finds it that has its sockets under the same numbers.
+fn in_this_process(of: &Variable, sockets: &[WorkerSocket]) -> Option<CString> {
+    let value = match &of.value {
+        Value::Text(text) => text.clone(),
+        Value::Numbers(places) => {
+            let numbers: Vec<String> = places
+                .iter()
+                .filter_map(|place| sockets.get(*place))
+                .map(|socket| socket.number.to_string())
+                .collect();
+            numbers.join(" ").into_bytes()
+        }
+    };
+    variable(of.name.as_bytes(), &value)
+}
+
+/// The sockets with the numbers of their variables and their places. A single one has both the
+/// number 0 and the number 1, which satisfies both editions of the protocol (`protocol.md §1`,
+/// Numbering).
 fn numbered(
     sockets: &[WorkerSocket],
     base: FdBase,
-) -> impl Iterator<Item = (usize, &WorkerSocket)> {
+) -> impl Iterator<Item = (usize, usize, &WorkerSocket)> {
     let both = match sockets {
-        [single] => Some([(FdBase::Zero.number(), single), (FdBase::One.number(), single)]),
+        [single] => Some([FdBase::Zero, FdBase::One].map(|base| (base.number(), 0, single))),
         _ => None,
     };
     let several = if both.is_some() { &[] } else { sockets };
-    both.into_iter().flatten().chain((base.number()..).zip(several))
+    let several = several.iter().enumerate();
+    let numbers = base.number()..;
+    let several = numbers.zip(several).map(|(number, (place, socket))| (number, place, socket));
+    both.into_iter().flatten().chain(several)
 }
 
 fn is_passed_on(name: &[u8]) -> bool {
@@ -285,5 +349,32 @@ mod tests {
             SharedEnvironment::of_one_worker(0, Some(17)),
             [CString::from(c"EINHORN_CHILD_INDEX=0"), c"EINHORN_SOCK_FD=17".into()]
         );
+    }
+
+    #[test]
+    fn a_forked_worker_has_the_same_variables_with_places_for_numbers() {
+        let sockets = [INET(9), INET(5)];
+        let none: [(&OsStr, &OsStr); 0] = [];
+        let path = Path::new("/run/e.sock");
+        let shared = SharedEnvironment::new(none, 812, path, &sockets, FdBase::One);
+        let shown = |variable: &Variable| match &variable.value {
+            Value::Text(text) => format!("{}={}", variable.name, String::from_utf8_lossy(text)),
+            Value::Numbers(places) => format!("{}={places:?}", variable.name),
+        };
+        let found: Vec<String> = shared.of_forked_worker(3, true).iter().map(shown).collect();
+        let expect = [
+            MASTER,
+            SOCK,
+            "EINHORN_FD_COUNT=2",
+            "EINHORN_FDS=[0, 1]",
+            "EINHORN_FD_1=[0]",
+            "EINHORN_FD_FAMILY_1=AF_INET",
+            "EINHORN_FD_2=[1]",
+            "EINHORN_FD_FAMILY_2=AF_INET",
+            "EINHORN_CHILD_INDEX=3",
+            "EINHORN_SOCK_FD=[2]",
+        ];
+        assert_eq!(found, expect);
+        assert_eq!(shared.of_forked_worker(3, false).len(), expect.len() - 1);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 
-use super::environment::SharedEnvironment;
+use super::environment::{SharedEnvironment, Variable};
 use crate::signal::Signal;
 use crate::sys::limits::OpenFiles;
 use crate::sys::process::{self, Pid, SpawnPlan};
@@ -78,6 +78,16 @@ impl WorkerPlan {
         Ok(Self { arguments, environment, rules })
     }
 
+    /// What they get when the master dies.
+    pub fn parent_death(&self) -> Option<Signal> {
+        self.rules.parent_death.then_some(Signal::USR2)
+    }
+
+    /// The variables of a worker that somebody else forks.
+    pub fn variables_of_forked(&self, index: u32, has_command_socket: bool) -> Vec<Variable> {
+        self.environment.of_forked_worker(index, has_command_socket)
+    }
+
     /// Starts a worker. The master closes its own copy of the worker's connection afterwards.
     ///
     /// # Errors
@@ -102,7 +112,7 @@ impl WorkerPlan {
         plan.inherit = own.listeners.iter().copied().chain(own.command_socket).collect();
         plan.working_folder = own.folder;
         plan.process_group = true;
-        plan.parent_death = self.rules.parent_death.then_some(Signal::USR2);
+        plan.parent_death = self.parent_death();
         plan.nice = self.rules.nice;
         plan.open_files = self.rules.open_files;
         plan.shell_for_plain_text = true;

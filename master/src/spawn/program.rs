@@ -234,6 +234,23 @@ fn interpreter(first: &[u8]) -> Option<(&OsStr, &OsStr)> {
     (!interpreter.is_empty()).then_some(found)
 }
 
+/// The interpreter that the first line of the file `program` names: a path, or the name that
+/// `env` would look up. None if there is no such line.
+pub(super) fn interpreter_of(program: &Path) -> Option<OsString> {
+    if !program.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return None;
+    }
+    let first = first_bytes(program).ok()?;
+    let (interpreter, argument) = interpreter(&first)?;
+    if Path::new(interpreter).file_name() != Some(OsStr::new("env")) {
+        return Some(interpreter.to_owned());
+    }
+    let is_name =
+        |word: &&[u8]| !word.is_empty() && !word.starts_with(b"-") && !word.contains(&b'=');
+    let name = argument.as_bytes().split(|byte| is_blank(*byte)).find(is_name)?;
+    Some(OsStr::from_bytes(name).to_owned())
+}
+
 /// What keeps an interpreter from being run, and which: `env` stands for the program that it
 /// looks up.
 fn interpreter_fault<'a>(

@@ -164,6 +164,26 @@ impl Versions {
         self.entries.iter().map(|(&version, entry)| (version, &entry.source))
     }
 
+    /// What `version` runs.
+    pub fn source(&self, version: Version) -> Option<&Source> {
+        self.entries.get(&version).map(|entry| &entry.source)
+    }
+
+    /// What the version of the upgrade that is about to begin will run.
+    pub fn prepared(&self) -> Option<&Source> {
+        self.next.as_ref()
+    }
+
+    /// What workers of `version` find, whoever starts them.
+    pub fn plan(&self, version: Version) -> Option<&WorkerPlan> {
+        self.entries.get(&version).map(|entry| &entry.plan)
+    }
+
+    /// What holds for all workers.
+    pub fn rules(&self) -> Rules {
+        self.common.rules
+    }
+
     /// Whether `version` can be started.
     pub fn knows(&self, version: Version) -> bool {
         self.entries.contains_key(&version)

@@ -3,8 +3,8 @@
 use super::portable::Reader;
 use super::record::{Kind, Record, Row, read_into, record, written};
 use super::snapshot::{
-    Config, Nice, OurClient, OurFile, OurListener, OurUpgrade, OurVersion, OurWorker, Ours, Rules,
-    Snapshot, WorkerChild,
+    Config, Nice, OurClient, OurFile, OurListener, OurPreloader, OurUpgrade, OurVersion, OurWorker,
+    Ours, Rules, Snapshot, WorkerChild,
 };
 use crate::psych::Value;
 
@@ -73,6 +73,8 @@ record!(Ours, {
     Optional chdir,
     Optional versions,
     Usual gc_before_fork,
+    Optional preload_timeout,
+    Optional preloaders,
     Optional listeners,
     Optional command_socket_file,
     Optional clients,
@@ -124,6 +126,13 @@ record!(OurUpgrade, {
     Optional failed_reason,
     Optional rollback,
     Optional rollback_why,
+});
+
+record!(OurPreloader, {
+    Optional pid,
+    Optional channel,
+    Optional version,
+    Usual words,
 });
 
 record!(OurListener, {

@@ -20,5 +20,6 @@ mod snapshot;
 pub use note::{Note, StateError};
 pub use snapshot::{
     AckMode, AckTimer, Bind, Bytes, Child, ClientConnection, Config, FORMAT, Nice, OurClient,
-    OurFile, OurListener, OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
+    OurFile, OurListener, OurPreloader, OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot,
+    WorkerChild,
 };

@@ -2,7 +2,9 @@
 
 use super::portable::{Item, Portable, Reader, symbol, symbol_text};
 use super::record::Record;
-use super::snapshot::{AckMode, Bind, Child, OurFile, OurListener, OurVersion, WorkerChild};
+use super::snapshot::{
+    AckMode, Bind, Child, OurFile, OurListener, OurPreloader, OurVersion, WorkerChild,
+};
 use crate::psych::Value;
 
 const TYPE: &str = "type";
@@ -84,6 +86,10 @@ impl Portable for Bind {
 
 impl Item for Bind {
     const LIST_EXPECTED: &'static str = "a list of lists of host, port and flags";
+}
+
+impl Item for OurPreloader {
+    const LIST_EXPECTED: &'static str = "a list of mappings";
 }
 
 impl Item for OurListener {

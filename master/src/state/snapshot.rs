@@ -253,6 +253,10 @@ pub struct Ours {
     pub versions: Vec<OurVersion>,
     /// `--gc-before-fork`.
     pub gc_before_fork: bool,
+    /// `--preload-timeout` in seconds.
+    pub preload_timeout: Option<f64>,
+    /// Processes that have code loaded.
+    pub preloaders: Vec<OurPreloader>,
     /// Listeners, aligned with `bind`.
     pub listeners: Vec<OurListener>,
     /// The command socket's file, as device and inode.
@@ -351,6 +355,20 @@ pub struct OurUpgrade {
     pub rollback: Option<String>,
     /// What made it go back.
     pub rollback_why: Option<String>,
+}
+
+/// A process that has code loaded and forks workers from it; or, without pid and channel, code
+/// that could not be loaded.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OurPreloader {
+    /// Its pid.
+    pub pid: Option<i32>,
+    /// The descriptor on which it is spoken with.
+    pub channel: Option<i32>,
+    /// The version whose workers it forks; absent: the version of the next image.
+    pub version: Option<u64>,
+    /// By which its code is told from other code.
+    pub words: Vec<Bytes>,
 }
 
 /// A listener beyond the Ruby format.

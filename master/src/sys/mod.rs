@@ -7,6 +7,7 @@
 //!
 //! Invariant: every descriptor that comes out of here is owned and close-on-exec from birth.
 
+pub mod channel;
 pub mod children;
 pub mod clock;
 pub mod credentials;

@@ -161,13 +161,6 @@ fn a_name_is_looked_up_in_path_once() {
 }
 
 #[test]
-fn preloading_is_accepted_and_workers_start_by_exec() {
-    let master = Master::start(&["-p", "/no/such/code.rb", "-m", "manual"], &IDLE);
-    master.wait_for_line("-p: workers are started by exec");
-    assert_eq!(master.pids().len(), 1);
-}
-
-#[test]
 fn a_worker_that_lives_long_enough_is_up() {
     let master = Master::start(&["-n", "2", "-m", "0.01"], &IDLE);
     master.wait_for_up(2);

@@ -1,6 +1,7 @@
 //! `check(settings, script)`: a script holds events with their time in seconds, and below
 //! each, indented, the actions that it leads to. Workers are `w0`, `w1`… in the order of
-//! starting; a start succeeds at once unless the script said `fork fails`.
+//! starting; a start succeeds at once unless the script said `fork fails`, or `fork waits` and
+//! later `forked w0` or `not forked w0`.
 
 use std::fmt::Write as _;
 use std::num::NonZeroU32;
@@ -33,14 +34,21 @@ pub(super) fn moment(seconds: f64) -> Moment {
     start.after(Duration::from_secs_f64(seconds))
 }
 
+/// What comes of a start.
+enum Fork {
+    Works,
+    Fails,
+    Waits,
+}
+
 struct Player {
     pool: Pool,
-    fork_fails: bool,
+    fork: Fork,
 }
 
 #[track_caller]
 pub(super) fn check(settings: Settings, script: &str) {
-    let mut player = Player { pool: Pool::new(settings), fork_fails: false };
+    let mut player = Player { pool: Pool::new(settings), fork: Fork::Works };
     let mut transcript = String::new();
     let mut wanted = String::new();
     for line in script.lines().filter(|line| !line.trim().is_empty()) {
@@ -71,8 +79,9 @@ impl Player {
                     None => writeln!(transcript, "    never"),
                 };
             }
-            ["fork", "fails"] => self.fork_fails = true,
-            ["fork", "works"] => self.fork_fails = false,
+            ["fork", "fails"] => self.fork = Fork::Fails,
+            ["fork", "works"] => self.fork = Fork::Works,
+            ["fork", "waits"] => self.fork = Fork::Waits,
             ["reloaded"] => {
                 self.pool = Pool::restore(self.pool.to_restored());
                 self.handle(now, Event::Adopted, transcript);
@@ -90,6 +99,10 @@ impl Player {
         match *words {
             ["start"] => Event::Start,
             ["tick"] => Event::DeadlineReached,
+            ["forked", worker] => Event::Spawned { id: id(worker), pid: pid_of(id(worker)) },
+            ["not", "forked", worker] => {
+                Event::SpawnFailed { id: id(worker), reason: "out of processes".to_string() }
+            }
             ["ack", worker] => Event::Acknowledged { id: id(worker) },
             ["exit", worker] => Event::Exited { id: id(worker), exit: Exit::Status(1) },
             ["target", number] => Event::SettingsChanged(Settings {
@@ -116,18 +129,20 @@ impl Player {
         self.pool.handle(now, event);
         while let Some(action) = self.pool.poll_action() {
             match action {
-                Action::Spawn { id, index, version } => {
-                    if self.fork_fails {
+                Action::Spawn { id, index, version } => match self.fork {
+                    Fork::Fails => {
                         let _ = writeln!(transcript, "    cannot spawn index {index}");
                         let reason = "out of processes".to_string();
                         self.pool.handle(now, Event::SpawnFailed { id, reason });
-                    } else {
+                    }
+                    Fork::Works | Fork::Waits => {
                         let _ =
                             writeln!(transcript, "    spawn w{} index {index} v{version}", id.0);
-                        let pid = pid_of(id);
-                        self.pool.handle(now, Event::Spawned { id, pid });
+                        if matches!(self.fork, Fork::Works) {
+                            self.pool.handle(now, Event::Spawned { id, pid: pid_of(id) });
+                        }
                     }
-                }
+                },
                 Action::Signal { id, signal, .. } => {
                     let _ = writeln!(transcript, "    {} w{}", signal.name(), id.0);
                 }

@@ -252,3 +252,40 @@ fn an_upgrade_that_a_stopping_master_hands_over_has_an_end() {
     assert!(ended);
     assert_eq!(pool.pending_reload(), None);
 }
+
+#[test]
+fn who_is_stopped_before_the_start_is_signalled_when_it_has_started() {
+    check(
+        two(),
+        "0 fork waits
+        0 start
+            spawn w0 index 0 v0
+            spawn w1 index 1 v0
+        1 forked w0
+        2 stop USR2
+            USR2 w0
+        3 forked w1
+            USR2 w1
+        4 exit w0
+        4 exit w1
+            finish 0",
+    );
+}
+
+#[test]
+fn who_is_not_wanted_any_more_need_not_be_started() {
+    check(
+        two(),
+        "0 fork waits
+        0 start
+            spawn w0 index 0 v0
+            spawn w1 index 1 v0
+        1 target 1
+        1 not forked w1
+        1 next
+            never
+        2 stop USR2
+        2 not forked w0
+            finish 0",
+    );
+}
