@@ -420,6 +420,7 @@ fn only_a_child_of_the_master_is_a_worker() {
              start the program with exec, so that nothing stands between it and its master"
         )
     );
+    assert_eq!(shell.line(), "exit status: 0");
 }
 
 #[test]
