@@ -119,7 +119,7 @@ fn code_that_prints_a_lot(language: Language) {
 fn code_that_catches_signals(language: Language) {
     let top = language
         .choose("trap('TERM') { exit 7 }", "signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))");
-    let main = language.choose("ack; sleep", "ack(); signal.pause()");
+    let main = language.choose("wait { ack }", "wait(ack)");
     let master = language.start(&language.code("1", top, main), &["-m", "manual", "-s", "30"]);
     master.wait_for_up(1);
     crate::support::process::send(master.only_pid(), rustix::process::Signal::TERM);
