@@ -6,7 +6,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use crate::instance::{Environment, Instance};
 use crate::moment::Moment;
 use crate::options::{Files, Launch};
 use crate::pool::{Pool, RequestNumber, Version};
-use crate::spawn::Source;
+use crate::spawn::{self, Source};
 use crate::start::{self, FilesError, StartError, WantedFiles};
 use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
 use crate::sys::files::{self, FileKind, Identity};
@@ -40,6 +40,9 @@ pub enum AdoptError {
     /// The state names no program.
     #[error("the state on descriptor {0} names no program (:cmd is empty)")]
     NoProgram(RawFd),
+    /// The command cannot be handed to a process.
+    #[error("the state on descriptor {0} has a NUL byte in its :cmd")]
+    Nul(RawFd),
     /// The paths of its files make no sense.
     #[error(transparent)]
     Files(#[from] FilesError),
@@ -90,8 +93,11 @@ pub fn adopt(
 ) -> Result<Adopted, AdoptError> {
     let snapshot = read(number, &mut inherited)?;
     let launch = merge(typed, &snapshot);
-    if snapshot.cmd.is_empty() {
+    if snapshot.cmd.first().is_none_or(Vec::is_empty) {
         return Err(AdoptError::NoProgram(number));
+    }
+    if snapshot.cmd.iter().any(|word| word.contains(&0)) {
+        return Err(AdoptError::Nul(number));
     }
     let files = wanted_files(&launch, &snapshot, &environment)?;
     let pool = workers::restore(&snapshot, &launch, now);
@@ -106,16 +112,13 @@ pub fn adopt(
     for number in inherited.close_rest() {
         ::log::debug!("descriptor {number} is not in the state and closed");
     }
-    let listeners = listeners::open_lost(places, launch.settings.backlog);
     let (command_socket, command_socket_identity) = match command_socket {
-        Some(socket) => {
-            let identity = command_socket_identity(&snapshot, &files);
-            (socket, identity)
-        }
+        Some(socket) => (socket, command_socket_identity(&snapshot, &files)),
         None => open_anew(&files)?,
     };
+    let listeners = listeners::open_lost(places, launch.settings.backlog);
     let instance = Instance {
-        cmd: snapshot.cmd.iter().cloned().map(OsString::from_vec).collect(),
+        cmd: command(&snapshot, &environment),
         listeners,
         command_socket,
         command_socket_identity,
@@ -128,6 +131,20 @@ pub fn adopt(
     };
     let verbosity = snapshot.verbosity;
     Ok(Adopted { instance, pool, versions, clients, preloaders, verbosity })
+}
+
+/// The program and its arguments. A master that looks its program up at each start hands the
+/// bare name over.
+fn command(snapshot: &Snapshot, environment: &Environment) -> Vec<OsString> {
+    let words: Vec<OsString> = snapshot.cmd.iter().cloned().map(OsString::from_vec).collect();
+    let is_bare = words.first().is_some_and(|word| !word.as_bytes().contains(&b'/'));
+    if !is_bare {
+        return words;
+    }
+    spawn::resolve_command(None, &words, environment.get("PATH")).unwrap_or_else(|error| {
+        ::log::error!("state: no worker can be started: {error}");
+        words
+    })
 }
 
 fn read(number: RawFd, inherited: &mut Inherited) -> Result<Snapshot, AdoptError> {

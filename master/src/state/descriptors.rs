@@ -103,7 +103,11 @@ fn read_one(value: &Value, snapshot: &mut Snapshot, reader: &mut Reader) {
                 snapshot.ack_timers.push(AckTimer { time, start, pid });
             }
         }
-        _ => reader.unexpected("a descriptor of a known :class", value),
+        Some(_) => reader.below(&symbol_text(CLASS), |reader| {
+            let class = value.get(CLASS).unwrap_or(value);
+            reader.unexpected("a class that is known", class);
+        }),
+        None => reader.unexpected("a descriptor with its :class", value),
     }
 }
 

@@ -51,10 +51,14 @@ impl Snapshot {
             .and_then(|ours| reader.below(&symbol_text(EINHORN), |reader| read_ours(ours, reader)));
         match document.get(PERSISTENT_DESCRIPTORS) {
             Some(Value::Sequence(list)) => descriptors::read(list, &mut snapshot, &mut reader),
-            Some(other) => reader.below(&symbol_text(PERSISTENT_DESCRIPTORS), |reader| {
-                reader.unexpected("a list", other);
-            }),
-            None => reader.missing(PERSISTENT_DESCRIPTORS),
+            Some(Value::Null) | None => return Err(StateError::Truncated),
+            Some(other) => {
+                return Err(StateError::Unexpected {
+                    place: symbol_text(PERSISTENT_DESCRIPTORS),
+                    expected: "a list",
+                    found: found(other),
+                });
+            }
         }
         note_other_parts(parts, &mut reader);
         snapshot.note_alignment(&mut reader);

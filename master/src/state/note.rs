@@ -88,6 +88,9 @@ pub enum StateError {
         /// What it is instead.
         found: String,
     },
+    /// Every master writes its descriptors last, and has at least one.
+    #[error("the state ends early: :persistent_descriptors is missing")]
+    Truncated,
     /// A value without which no master could go on has the wrong type.
     #[error("{place}: expected {expected}, found {found}")]
     Unexpected {

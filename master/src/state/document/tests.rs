@@ -304,10 +304,24 @@ fn what_no_master_could_go_on_without_is_an_error() {
     assert_eq!(error(&text), ":bind_fds: expected a list of integers, found \"x\"");
     let text = MANUAL.replace("  :bind_fds:\n  - 7\n  - 9\n", "  :bind_fds: [7, x]\n");
     assert_eq!(error(&text), ":bind_fds: expected a list of integers, found [7, \"x\"]");
-    let text = "{state: {children: [], cmd: a}}";
+    let text = "{state: {children: [], cmd: a}, persistent_descriptors: []}";
     assert_eq!(error(text), ":children: expected a mapping with numbers above 0 as keys, found []");
-    let text = "{state: {cmd: a}}";
+    let text = "{state: {cmd: a}, persistent_descriptors: []}";
     assert_eq!(error(text), ":cmd: expected a list of strings, found \"a\"");
+    let text = "{state: {}, persistent_descriptors: x}";
+    assert_eq!(error(text), ":persistent_descriptors: expected a list, found \"x\"");
+}
+
+/// Every master writes its descriptors last.
+#[test]
+fn a_state_that_ends_early_is_an_error() {
+    let end = MANUAL.find(":persistent_descriptors:").unwrap();
+    let line_ends = MANUAL[..end].match_indices('\n').map(|(at, _)| at + 1).skip(1);
+    for at in line_ends.chain([end + ":persistent_descriptors:\n".len()]) {
+        // Some lines cannot be the last for other reasons too.
+        assert_ne!(error(&MANUAL[..at]), "", "{at}");
+    }
+    assert!(error(&MANUAL[..end]).contains("ends early"));
 }
 
 #[test]
@@ -379,9 +393,10 @@ fn descriptors_that_make_no_sense_are_left_out() {
     let place = ":persistent_descriptors";
     let expect = [
         format!(
-            "{place}: 0: expected a descriptor of a known :class, found a mapping; it is left out"
+            "{place}: 0: :class: expected a class that is known, found \
+             \"Einhorn::Event::Unheard\"; it is left out"
         ),
-        format!("{place}: 1: expected a descriptor of a known :class, found \"x\"; it is left out"),
+        format!("{place}: 1: expected a descriptor with its :class, found \"x\"; it is left out"),
         format!("{place}: 2: :socket is missing"),
         format!("{place}: 3: :subscriptions: :weather is unknown and dropped"),
         format!("{place}: 4: :start: expected a time, found \"never\"; it is left out"),
