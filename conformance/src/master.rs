@@ -5,7 +5,7 @@ use crate::{
     output::{Failure, LONG, Running, until},
     proc,
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process_group};
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -163,12 +163,13 @@ impl Drop for Master {
             let _ = self.state();
         }
         self.running.kill();
-        let ours = self.command_socket().display().to_string();
+        // Each worker leads a group, in which its children are too.
+        let ours = self.pid().to_string();
         for &worker in &self.workers {
-            let is_ours = proc::environment(worker).get("EINHORN_SOCK_PATH") == Some(&ours);
+            let is_ours = proc::environment(worker).get("EINHORN_MASTER_PID") == Some(&ours);
             let pid = i32::try_from(worker).ok().and_then(Pid::from_raw).filter(|_| is_ours);
             if let Some(pid) = pid {
-                let _ = kill_process(pid, Signal::KILL);
+                let _ = kill_process_group(pid, Signal::KILL);
             }
         }
     }
