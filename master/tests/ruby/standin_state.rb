@@ -180,6 +180,9 @@ class Inheritance
       signals = status[/^#{field}:\s*(\h+)/, 1].hex & 0x7fffffff
       complain "signals #{signals.to_s(16)} are #{word}" unless signals.zero?
     end
+    children = File.read("/proc/self/task/#{Process.pid}/children").split.map(&:to_i)
+    strangers = children - @state[:children].keys
+    complain "children that nobody names: #{strangers}" unless strangers.empty?
     asked = START.keys.grep(/UPGRADE_CHECK/)
     complain "#{asked} in the environment" unless asked.empty?
   end

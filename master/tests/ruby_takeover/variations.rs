@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::stand_in::{
     self, MANUAL, Process, edited, follow, number_in, numbers_in, ports_in, without_upgrade,
+    yaml_request,
 };
 use crate::support::process::{descriptors, environment};
 use crate::support::{Folder, IDLE, pids, worker_of, workers};
@@ -223,18 +224,41 @@ fn names_that_are_no_text() {
     assert!(process.master.state().contains("!binary"), "{}", process.master.state());
 }
 
+/// Says that it runs preloaded, and with which arguments.
+const APP: &str = "def einhorn_main\n  trap('USR2') { exit }\n  \
+                   warn \"#{Process.pid} is preloaded, #{ARGV}\"\n  sleep\nend\n";
+
 #[test]
 fn a_preloading_master() {
+    let folder = Folder::new();
+    let app = folder.write("app.rb", APP);
     let dump = edited(
         &idle(),
         &[
             (":preloaded: false", ":preloaded: true"),
-            ("  :path:\n", "  :path: \"/srv/app/lib.rb\"\n"),
+            ("  :path:\n", &format!("  :path: {}\n", app.display())),
+            (":type: :manual", ":type: :timer\n    :timeout: 0"),
+            (":seconds: 1", ":seconds: 0.01"),
         ],
     );
-    let (process, _) = taken_over(&dump);
-    assert!(process.master.state().contains(":path: \"/srv/app/lib.rb\""));
-    process.master.wait_for_line("workers are started by exec");
+    let process = stand_in::replaying_in(folder, &dump, &IDLE);
+    let told = process.told("replays");
+    process.go();
+    // Ours has no code loaded by then, so it loads it for those that come.
+    let mut client = process.master.client();
+    client.send(yaml_request("upgrade", "u"));
+    assert_eq!(follow(&mut client, &"u".into()).error, None);
+    let status = process.master.wait_for_up(2);
+    for pid in pids(&status) {
+        let line = process.master.wait_for_line(&format!("{pid} is preloaded"));
+        assert!(line.ends_with("[\"1000000\"]"), "{line}");
+    }
+    // Into another master cross the workers, and not what they were forked from.
+    process.next_is_ruby();
+    process.master.command("reload", &[]);
+    assert_eq!(numbers_in(&process.told("took over")["workers"]), pids(&status));
+    assert_eq!(process.listening(&told).len(), 3);
+    process.had_no_complaints();
 }
 
 #[test]
