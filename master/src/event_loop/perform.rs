@@ -116,14 +116,15 @@ impl Master {
         if self.note_preloader_ended(ended) {
             return;
         }
-        if self.pool.find(ended.pid).is_none() && self.preloads.awaits_a_pid() {
-            self.read_preloaders();
-        }
         if let Some(id) = self.pool.find(ended.pid).map(|worker| worker.id) {
             self.tell_pool(Event::Exited { id, exit: ended.status.into() });
-        } else {
-            ::log::debug!("process {} ended, which is no worker", ended.pid);
+            return;
+        }
+        ::log::debug!("process {} ended, which is no known worker", ended.pid);
+        if self.preloads.awaits_a_pid() {
+            // First kept: its pid may arrive while it is looked for.
             self.preloads.keep_end(ended);
+            self.read_preloaders();
         }
     }
 }

@@ -128,6 +128,21 @@ fn one_that_keeps_to_the_interface() {
     master.stop();
 }
 
+/// Its end comes before its pid does: the end is kept.
+#[test]
+fn a_worker_that_is_gone_before_it_is_known() {
+    let script = format!(
+        "{}; {READ}; pid=$(sh -c '(while kill -0 $$; do :; done; exit 5) >errors 2>&1 & echo $!'); \
+         while kill -0 $pid 2>>errors; do :; done; \
+         printf 'forked\\0id 1\\0pid %d' $pid >&$EINHORN_PRELOAD_FD; {READ}",
+        says(READY)
+    );
+    let master = start(&script);
+    let line = master.wait_for_line("exited before it was acknowledged");
+    assert!(line.contains("status 5"), "{line}");
+    master.command("die", &["KILL"]);
+}
+
 #[test]
 fn one_that_floods_its_channel() {
     let script = format!("while {}; do :; done", says(READY));

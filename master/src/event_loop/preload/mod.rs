@@ -102,9 +102,7 @@ impl Preloads {
 
     /// Keeps the end of a child whose pid may still be on its way to this master.
     pub(super) fn keep_end(&mut self, ended: Exit) {
-        if self.awaits_a_pid() {
-            self.ended_early.insert(ended.pid, ended.status);
-        }
+        self.ended_early.insert(ended.pid, ended.status);
     }
 }
 
