@@ -320,8 +320,16 @@ impl Pool {
         if self.pending_reload.is_some_and(PendingReload::is_for_upgrade) {
             self.pending_reload = None;
             self.actions.push_back(Action::Reload(Reload::Cancel));
-            if self.upgrade.is_none() {
-                self.report_upgrade_end(UpgradeEnd::Aborted, self.last_request, None);
+            match &self.upgrade {
+                None => self.report_upgrade_end(UpgradeEnd::Aborted, self.last_request, None),
+                // Its own callers are told at its end, and these wait for another one.
+                Some(Upgrade { rollback: Some(_), request, .. }) => {
+                    let callers = Callers::After(*request);
+                    let (from, to) = (self.committed, self.next_version());
+                    let end = UpgradeEnd::Aborted;
+                    self.report(Report::UpgradeEnded { end, callers, from, to, took: None });
+                }
+                Some(_) => {}
             }
         }
         self.roll_back(UpgradeEnd::Aborted);

@@ -19,6 +19,7 @@ mod no_connection_lost;
 mod reload;
 mod signals;
 mod start;
+mod storms;
 mod support;
 mod upgrade;
 mod upgrade_acknowledged_by_another;

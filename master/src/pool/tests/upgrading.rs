@@ -191,6 +191,32 @@ fn abort_while_the_check_runs_cancels_it() {
 }
 
 #[test]
+fn abort_during_a_rollback_ends_the_upgrade_that_was_asked_for_meanwhile() {
+    check(
+        two(),
+        &format!(
+            "{TWO_UP}
+        5 fleet
+            check and re-exec
+        5 reloaded
+            spawn w2 index 2 v1
+            spawn w3 index 3 v1
+        6 abort
+            USR2 w2
+            USR2 w3
+        6 smooth
+            check and re-exec
+        6 abort
+            cancel the check
+            aborted v0 to v2, callers after 1
+        7 exit w2
+        7 exit w3
+            aborted v0 to v1, callers up to 1"
+        ),
+    );
+}
+
+#[test]
 fn after_an_abort_the_next_upgrade_is_of_a_version_that_no_living_worker_has() {
     check(
         two(),

@@ -44,15 +44,24 @@ impl Client {
     /// The next line without its newline; none at the end.
     #[track_caller]
     pub(crate) fn line(&mut self) -> Option<String> {
+        self.read_line().unwrap_or_else(|error| panic!("no reply: {error}"))
+    }
+
+    /// The next line without its newline; none at the end, and if nothing comes.
+    pub(crate) fn line_if_any(&mut self) -> Option<String> {
+        self.read_line().ok().flatten()
+    }
+
+    fn read_line(&mut self) -> std::io::Result<Option<String>> {
         let mut line = Vec::new();
         match self.stream.read_until(b'\n', &mut line) {
-            Ok(0) => return None,
+            Ok(0) => return Ok(None),
             Ok(_) => {}
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => return None,
-            Err(error) => panic!("no reply: {error}"),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => return Ok(None),
+            Err(error) => return Err(error),
         }
         assert_eq!(line.pop(), Some(b'\n'), "a reply without its newline");
-        Some(String::from_utf8(line).unwrap())
+        Ok(Some(String::from_utf8(line).unwrap()))
     }
 
     /// The next reply, which is JSON.
