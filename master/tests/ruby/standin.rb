@@ -4,7 +4,7 @@
 # A stand-in for a Ruby Einhorn master, written from protocol.md alone: both sides of a reload
 # as such a master does it, and of the rest as little as workers and clients need.
 #
-#   standin.rb --replay DUMP --folder FOLDER --reexec-as WORDS -- PROGRAM...
+#   standin.rb --replay DUMP --folder FOLDER [--reexec-as WORDS] -- PROGRAM...
 #     makes what a recorded state tells of (sockets, children; real numbers in place of the
 #     recorded ones) and serves. A client says by `standin:be N` which recorded client it is;
 #     `standin:go` hands the recorded text over, and any other reload a state of its own.
@@ -358,6 +358,9 @@ end
 # Recorded numbers from here on are wrong ones, and stay.
 WRONG = 990
 
+# A recorded worker that says so is somebody else's process, and keeps its pid.
+STRANGER = 'not a child'
+
 # What an older recording does not have.
 DEFAULTS = { config: { number: 2 }, version: 0, respawn: true, ack_mode: { type: :manual },
              drop_environment_variables: [], bind: [['127.0.0.1', 0, []]] * 2 }.freeze
@@ -365,8 +368,9 @@ DEFAULTS = { config: { number: 2 }, version: 0, respawn: true, ack_mode: { type:
 def live_state(recording, folder, reexec_as, program)
   files = { socket_path: 'sock', pidfile: 'pid', lockfile: 'lock' }
   files.transform_values! { |ending| File.expand_path("einhorn.#{ending}", folder) }
+  reexec_as = reexec_as ? reexec_as.shellsplit : [File.expand_path($PROGRAM_NAME)]
   DEFAULTS.merge(recording.state, files).merge(
-    cmd: program, orig_cmd: program, reexec_commandline: reexec_as.shellsplit,
+    cmd: program, orig_cmd: program, reexec_commandline: reexec_as,
     children: {}, generation: 0, upgrading: false, reloading_for_upgrade: false, signal_timeout: nil
   )
 end
@@ -384,7 +388,8 @@ def replay(path, folder, reexec_as, program)
   state[:bind_fds] = listeners.values.map(&:fileno)
   state[:bound_ports] = ports.values
   master = Master.new(state, listeners.values, server, [])
-  pids = recording.workers.transform_values do |child|
+  mine = recording.workers.reject { |_, child| child[:pinged_request_id] == STRANGER }
+  pids = mine.transform_values do |child|
     master.start_worker(**{ index: 0 }.merge(child.slice(:index, :version, :acked)))
   end
   numbers = listeners.transform_values(&:fileno).merge(recording.server => server.fileno)

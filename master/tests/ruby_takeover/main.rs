@@ -7,6 +7,7 @@
 
 mod into_ours;
 mod into_ruby;
+mod recipe;
 mod recorded;
 mod refused;
 mod stand_in;

@@ -95,6 +95,23 @@ pub(crate) fn ours<P: AsRef<OsStr>>(options: &[&str], program: &[P]) -> Process 
     Process { master: Launch::within(folder, &options, program).start() }
 }
 
+/// A stand-in that was started as a file of that folder, by which it reloads.
+#[track_caller]
+pub(crate) fn started_as<P: AsRef<OsStr>>(folder: Folder, name: &str, program: &[P]) -> Process {
+    need_ruby();
+    folder.write("dump", &without_upgrade(MANUAL));
+    let (dump, here) = (folder.word("dump"), folder.word("."));
+    let own_name = folder.join(name);
+    for (from, to) in [
+        (STAND_IN.to_owned(), own_name.clone()),
+        (STAND_IN.replace(".rb", "_state.rb"), own_name.with_file_name("standin_state.rb")),
+    ] {
+        fs::copy(from, to).unwrap();
+    }
+    let options = ["--replay", &dump, "--folder", &here, "--"];
+    Process { master: Launch::within(folder, &options, program).called(own_name).start() }
+}
+
 impl Process {
     /// From now on the next image is ours.
     pub(crate) fn next_is_ours(&self) {

@@ -12,7 +12,7 @@ use crate::stand_in::{
     yaml_request,
 };
 use crate::support::process::{descriptors, environment};
-use crate::support::{Folder, IDLE, pids, worker_of, workers};
+use crate::support::{EINHORN, Folder, IDLE, pids, worker_of, workers};
 
 /// Hands `dump` over and checks what must hold always: one process, its two workers.
 #[track_caller]
@@ -368,4 +368,48 @@ fn descriptors_that_are_something_else() {
     let ports: Vec<i32> = ports_in(&told).into_iter().map(i32::from).collect();
     assert_eq!(numbers("port"), ports);
     assert_eq!(process.listening(&told).len(), 3);
+}
+
+/// A process that is somebody else's, and what it is in a state.
+struct Stranger(std::process::Child);
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_worker_that_is_somebody_elses_process() {
+    let mut stranger =
+        Stranger(std::process::Command::new("sleep").arg("1000000").spawn().unwrap());
+    let pid = stranger.0.id();
+    let entry = format!(
+        "    {pid}:\n      :type: :worker\n      :version: 0\n      :acked: true\n      \
+         :signaled: !ruby/object:Set\n        hash: {{}}\n      :last_signaled_at:\n      \
+         :index: 7\n      :pinged_request_id: not a child\n    4609:\n"
+    );
+    let (process, _) = taken_over(&edited(&idle(), &[("    4609:\n", &entry)]));
+    process.master.wait_for_line(&format!("worker {pid} of the state is no more"));
+    process.master.command("die", &["KILL"]);
+    let mut process = process;
+    assert_eq!(process.master.wait(), 0);
+    assert!(stranger.0.try_wait().unwrap().is_none(), "it was signalled");
+}
+
+#[test]
+fn a_worker_that_ends_in_between() {
+    let dump = edited(&idle(), &[(":seconds: 1", ":seconds: 0.01")]);
+    let process = stand_in::replaying(&dump, &IDLE);
+    let victim = number_in(&process.told("replays")["workers"]["4567"]);
+    // It is gone, unreaped, before the next image has begun.
+    process.next_is_script(&format!(
+        "case $1 in --with-state-fd) kill -9 {victim};; esac; exec {EINHORN} \"$@\""
+    ));
+    process.go();
+    let status = process.master.wait_for("a replacement", |status| {
+        pids(status).len() == 2 && !pids(status).contains(&victim)
+    });
+    assert_eq!(status["target"], 2);
 }
