@@ -143,6 +143,17 @@ int einhorn_ack(void);
 int einhorn_ping(const char *id);
 
 /**
+ * From here on this process is a worker. Call it once, after everything is loaded that workers
+ * are to share, and before any thread is started. Under `einhorn -p PROGRAM ... PROGRAM ...`
+ * the first process never returns from it: it forks a worker whenever the master asks for one,
+ * and the call returns in each worker. Anywhere else it returns at once.
+ *
+ * Returns 0, or EINHORN_E_SYSTEM when other threads run already, or EINHORN_E_ENVIRONMENT or
+ * EINHORN_E_BAD_DESCRIPTOR when the variables of a preloader make no sense.
+ */
+int einhorn_become_worker(void);
+
+/**
  * A descriptor that becomes readable when the master asks this worker to stop (SIGUSR2), for
  * poll() and its relatives: finish what is begun, then exit with 0.
  *

@@ -115,6 +115,11 @@ pub enum Error {
         /// The limit in bytes.
         max: usize,
     },
+    /// Other threads run already, so that no worker can be forked.
+    Threads {
+        /// How many threads this process has.
+        count: usize,
+    },
     /// The system would not let the library listen for the request to stop.
     Signal {
         /// The system's reason.
@@ -212,7 +217,9 @@ impl Error {
             Self::NotConfirmed { .. } => ErrorKind::NotConfirmed,
             Self::NotTaken { .. } | Self::Refused { .. } => ErrorKind::Refused,
             Self::MessageTooLong { .. } => ErrorKind::MessageTooLong,
-            Self::Descriptor { .. } | Self::Signal { .. } => ErrorKind::System,
+            Self::Descriptor { .. } | Self::Signal { .. } | Self::Threads { .. } => {
+                ErrorKind::System
+            }
         }
     }
 }
@@ -286,6 +293,11 @@ impl fmt::Display for Error {
             Self::MessageTooLong { bytes, max } => {
                 write!(f, "the message is {bytes} bytes long, a master reads {max} at most")
             }
+            Self::Threads { count } => write!(
+                f,
+                "cannot fork workers: {count} threads run already, of which a worker would have \
+                 one; start them after become_worker"
+            ),
             Self::Signal { source } => write!(f, "cannot listen for SIGUSR2: {source}"),
         }
     }

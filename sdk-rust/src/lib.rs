@@ -27,9 +27,10 @@
 //! | `sockets` | the listening sockets that it inherited |
 //! | `acknowledge`, `ping` | what it tells the master |
 //! | `shutdown` | how the master asks it to stop |
+//! | `preload` | forking workers from a program that has loaded what they share |
 //!
 //! Nothing here starts a runtime, changes the environment, closes an inherited descriptor or
-//! exits the process. One thread is started, by [`on_graceful_shutdown`] and not before.
+//! exits the process, but for [`become_worker`], whose business that is. One thread is started, by [`on_graceful_shutdown`] and not before.
 //!
 //! # The environment
 //!
@@ -49,6 +50,7 @@ pub mod error;
 mod identity;
 mod message;
 mod ping;
+mod preload;
 mod shutdown;
 mod signal;
 mod sockets;
@@ -59,5 +61,6 @@ pub use delivery::Delivery;
 pub use error::{Error, ErrorKind, Result};
 pub use identity::{child_index, is_worker};
 pub use ping::{ping, prepare_ping};
+pub use preload::become_worker;
 pub use shutdown::{graceful_shutdown_fd, on_graceful_shutdown};
 pub use sockets::{owned_fd, socket_count, socket_fd, tcp_listener, unix_listener};

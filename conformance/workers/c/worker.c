@@ -149,6 +149,8 @@ int main(int argc, char **argv) {
         } else if (IS("stop")) {
             einhorn_graceful_shutdown_fd();
             say("stop registered");
+        } else if (IS("become")) {
+            say_outcome("become", einhorn_become_worker());
         } else if (IS("ack") || IS("ack-fd")) {
             say_outcome("ack", einhorn_ack());
         } else if (IS("ping")) {

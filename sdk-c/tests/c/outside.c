@@ -31,6 +31,7 @@ int main(void) {
     check_text((-2147483647 - 1), "unknown error");
 
     check("abi_version", (int)einhorn_abi_version(), EINHORN_ABI_VERSION);
+    check("become_worker", einhorn_become_worker(), 0);
     check("is_worker", einhorn_is_worker(), false);
     check("socket_count", einhorn_socket_count(), 0);
     check("child_index", einhorn_child_index(), EINHORN_E_NOT_WORKER);

@@ -24,6 +24,7 @@ fn main() -> Outcome<()> {
                 einhorn_worker::graceful_shutdown_fd()?;
                 say("stop registered");
             }
+            "become" => attempt("become", einhorn_worker::become_worker().map(|()| "ok".into())),
             "ack" | "ack-fd" => attempt("ack", einhorn_worker::ack().map(|()| "ok".into())),
             "ping" => attempt("ping", einhorn_worker::ping(argument).map(|()| "ok".into())),
             "read" => {
