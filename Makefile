@@ -36,12 +36,14 @@ demo: ## the main job in ten seconds: serve, upgrade under load, stop
 check: format-check lint unit ## format, lints and unit tests: the quick tier
 
 .PHONY: format
-format: ## put the source into shape
+format: setup ## put the source of every language into shape
 	$(CARGO) fmt --all
+	packaging/format
 
 .PHONY: format-check
-format-check:
+format-check: setup
 	$(CARGO) fmt --all --check
+	packaging/format --check
 
 .PHONY: lint
 lint: ## every lint, warnings denied

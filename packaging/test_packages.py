@@ -175,7 +175,9 @@ class Python(Installed):
         )
         mypy = [TOOLS / "python/bin/mypy", "--strict", "--python-executable", self.python]
         self.run_in(self.folder, *mypy, "typed.py")
-        (self.folder / "typed_badly.py").write_text("import einhorn_worker\neinhorn_worker.ping(1)\n")
+        (self.folder / "typed_badly.py").write_text(
+            "import einhorn_worker\neinhorn_worker.ping(1)\n"
+        )
         with self.assertRaisesRegex(AssertionError, "incompatible type"):
             self.run_in(self.folder, *mypy, "typed_badly.py")
 
@@ -217,9 +219,7 @@ class Node(Installed):
 
     def test_the_library_s_own_tests_pass(self):
         test = shutil.copy(ROOT / "sdk-node/test/worker.test.mjs", self.folder)
-        self.run_in(
-            self.folder, "node", "--test", test, EINHORN_TEST_PROJECT=str(self.project)
-        )
+        self.run_in(self.folder, "node", "--test", test, EINHORN_TEST_PROJECT=str(self.project))
 
     def test_a_program_that_uses_the_types_is_checked(self):
         program = (
@@ -258,9 +258,7 @@ class C(Installed):
 
     def pkg_config(self, *arguments):
         path = str(self.prefix / "lib/pkgconfig")
-        flags = self.run_in(
-            self.folder, "pkg-config", *arguments, "einhorn", PKG_CONFIG_PATH=path
-        )
+        flags = self.run_in(self.folder, "pkg-config", *arguments, "einhorn", PKG_CONFIG_PATH=path)
         return flags.split()
 
     def compile(self, source, out, *flags):
@@ -283,9 +281,7 @@ class C(Installed):
         shared = self.pkg_config("--cflags", "--libs")
         worker = self.compile(example, "http_poll", "cc", "-std=c99", *shared)
         libraries = {"LD_LIBRARY_PATH": str(self.prefix / "lib")}
-        with self.master(
-            self.folder, worker, address="127.0.0.1:0,n", **libraries
-        ) as (_, port):
+        with self.master(self.folder, worker, address="127.0.0.1:0,n", **libraries) as (_, port):
             self.assertIn("200 OK", self.greeting(port))
 
     def test_a_c_plus_plus_program_compiles_and_runs(self):
@@ -296,7 +292,9 @@ class C(Installed):
         shared = self.pkg_config("--cflags", "--libs")
         program = self.compile("program.cc", "program", "c++", "-std=c++11", *shared)
         libraries = {"LD_LIBRARY_PATH": str(self.prefix / "lib")}
-        self.assertIn("EINHORN_MASTER_PID is not set", self.run_in(self.folder, program, **libraries))
+        self.assertIn(
+            "EINHORN_MASTER_PID is not set", self.run_in(self.folder, program, **libraries)
+        )
 
     def test_pkg_config_knows_where_it_is(self):
         version = self.pkg_config("--modversion")

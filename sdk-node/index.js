@@ -5,7 +5,7 @@
 const native = load()
 
 /** The compiled part, or a stand-in where there is none for this system. */
-function load () {
+function load() {
   try {
     return require(`./einhorn-worker.${process.platform}-${process.arch}.node`)
   } catch (error) {
@@ -13,8 +13,8 @@ function load () {
     const [reason] = String(error.message).split('\n')
     const failure = {
       code: 'EINHORN_NOT_WORKER',
-      message: 'not a worker: the compiled part of einhorn-worker cannot be loaded here ' +
-        `(${reason})`
+      message:
+        'not a worker: the compiled part of einhorn-worker cannot be loaded here ' + `(${reason})`
     }
     return {
       isWorker: () => false,
@@ -28,17 +28,17 @@ function load () {
   }
 }
 
-function failed ({ code, message }) {
+function failed({ code, message }) {
   return Object.assign(new Error(message), { code })
 }
 
 /** The number that the compiled part gave, or its failure thrown. */
-function numberOf (outcome) {
+function numberOf(outcome) {
   if (typeof outcome === 'number') return outcome
   throw failed(outcome)
 }
 
-function checkIndex (n) {
+function checkIndex(n) {
   if (!Number.isInteger(n)) throw new TypeError(`n must be an integer, not ${String(n)}`)
   if (n < 0 || n > 0xffffffff) {
     throw failed({
@@ -49,23 +49,23 @@ function checkIndex (n) {
   return n
 }
 
-function isWorker () {
+function isWorker() {
   return native.isWorker()
 }
 
-function childIndex () {
+function childIndex() {
   return native.childIndex()
 }
 
-function socketCount () {
+function socketCount() {
   return native.socketCount()
 }
 
-function socketFd (n = 0) {
+function socketFd(n = 0) {
   return numberOf(native.socketFd(checkIndex(n)))
 }
 
-async function listen (server, n = 0, options = {}) {
+async function listen(server, n = 0, options = {}) {
   if (typeof server?.listen !== 'function') {
     throw new TypeError('server must have a method listen')
   }
@@ -88,12 +88,12 @@ async function listen (server, n = 0, options = {}) {
   })
 }
 
-async function ack () {
+async function ack() {
   const failure = await native.ack()
   if (failure) throw failed(failure)
 }
 
-async function ping (requestId) {
+async function ping(requestId) {
   if (typeof requestId !== 'string') {
     throw new TypeError(`requestId must be a string, not ${typeof requestId}`)
   }
@@ -105,7 +105,7 @@ async function ping (requestId) {
 let waiting = null
 let requested = false
 
-function onGracefulShutdown (callback) {
+function onGracefulShutdown(callback) {
   if (typeof callback !== 'function') {
     throw new TypeError(`callback must be a function, not ${typeof callback}`)
   }
@@ -117,14 +117,17 @@ function onGracefulShutdown (callback) {
   if (requested) process.nextTick(callWaiting)
 }
 
-function request () {
+function request() {
   requested = true
   callWaiting()
 }
 
-function callWaiting () {
+function callWaiting() {
   // One that throws must not keep the others from being called.
-  for (const callback of waiting.splice(0)) process.nextTick(() => { callback() })
+  for (const callback of waiting.splice(0))
+    process.nextTick(() => {
+      callback()
+    })
 }
 
 // Spelt out, so that ES modules see the names.

@@ -40,9 +40,7 @@ static int checked(int result, const char *what) {
     return result;
 }
 
-static void set_nonblocking(int fd) {
-    fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-}
+static void set_nonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
 static void accept_one(void) {
     int fd = accept(ready[LISTENER].fd, NULL, NULL);
@@ -105,8 +103,8 @@ static int answer(int fd, struct connection *c) {
 /* Returns 0 when the connection is done. */
 static int serve(nfds_t slot) {
     struct connection *c = connections[slot];
-    ssize_t got = recv(ready[slot].fd, c->request + c->length,
-                       REQUEST_BYTES_MAX - 1 - c->length, 0);
+    ssize_t got =
+        recv(ready[slot].fd, c->request + c->length, REQUEST_BYTES_MAX - 1 - c->length, 0);
     if (got <= 0) {
         return got == -1 && (errno == EAGAIN || errno == EINTR);
     }

@@ -8,9 +8,11 @@ const express = require('express')
 const worker = require('einhorn-worker')
 const { drainOnRequest } = require('./stop.js')
 
-async function main () {
+async function main() {
   const app = express()
-  app.get('/', (request, response) => { response.send(`hello from ${process.pid}\n`) })
+  app.get('/', (request, response) => {
+    response.send(`hello from ${process.pid}\n`)
+  })
   const server = await worker.listen(app, 0)
   drainOnRequest(server)
   if (worker.isWorker()) await worker.ack()

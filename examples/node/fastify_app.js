@@ -8,7 +8,7 @@ const fastify = require('fastify')
 const worker = require('einhorn-worker')
 const { drainOnRequest } = require('./stop.js')
 
-async function main () {
+async function main() {
   const app = fastify()
   app.get('/', async () => `hello from ${process.pid}\n`)
   await app.ready()

@@ -8,7 +8,7 @@ const http = require('node:http')
 const worker = require('einhorn-worker')
 const { drainOnRequest } = require('./stop.js')
 
-async function main () {
+async function main() {
   const server = http.createServer((request, response) => {
     response.end(`hello from ${process.pid}\n`)
   })

@@ -8,7 +8,7 @@ const worker = require('einhorn-worker')
 const IDLE_MILLISECONDS = 30000
 
 /** Has `server` drain when the master asks this worker to stop. */
-function drainOnRequest (server) {
+function drainOnRequest(server) {
   let stopping = false
   // Before any other listener: the answer to come tells the client to go elsewhere.
   server.prependListener('request', (_, response) => {

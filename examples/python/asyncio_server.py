@@ -1,6 +1,6 @@
 """A worker on asyncio streams: HTTP/1.1 with keep-alive, by hand.
 
-    einhorn -b 127.0.0.1:7000 -n 2 -m manual python asyncio_server.py
+einhorn -b 127.0.0.1:7000 -n 2 -m manual python asyncio_server.py
 """
 
 import asyncio

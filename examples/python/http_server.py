@@ -1,6 +1,6 @@
 """A worker with nothing but http.server: a thread a connection, keep-alive.
 
-    einhorn -b 127.0.0.1:7000 -n 2 -m manual python http_server.py
+einhorn -b 127.0.0.1:7000 -n 2 -m manual python http_server.py
 """
 
 import os

@@ -1,6 +1,6 @@
 """An ASGI application in uvicorn, which is given the master's socket.
 
-    einhorn -b 127.0.0.1:7000 -n 2 -m manual python uvicorn_app.py
+einhorn -b 127.0.0.1:7000 -n 2 -m manual python uvicorn_app.py
 """
 
 import asyncio

@@ -140,8 +140,11 @@ def notes():
     threading = sys.modules.get("threading")
     count = threading.active_count() - 1 if threading else 0
     if count > 0:
-        yield "note", "threads started while the code was loaded (%d) are in no worker: " \
-            "start them in einhorn_main" % count
+        yield (
+            "note",
+            "threads started while the code was loaded (%d) are in no worker: "
+            "start them in einhorn_main" % count,
+        )
 
 
 def flush():
@@ -239,8 +242,11 @@ class Request:
                 self.variables[name] = value
             elif word == b"numbers":
                 name, _, places = rest.partition(b"=")
-                numbers = [descriptors[int(place)] for place in places.split()
-                           if int(place) < len(descriptors)]
+                numbers = [
+                    descriptors[int(place)]
+                    for place in places.split()
+                    if int(place) < len(descriptors)
+                ]
                 self.variables[name] = b" ".join(b"%d" % number for number in numbers)
             elif word == b"parent-death":
                 self.parent_death = int(rest)
@@ -256,8 +262,11 @@ def serve(channel):
         if fields[0][0] == b"fork":
             request = Request(fields[1:], descriptors)
             if len(descriptors) != request.expected:
-                channel.send("refused", ("id", request.id),
-                             ("reason", "too many descriptors are open (ulimit -n)"))
+                channel.send(
+                    "refused",
+                    ("id", request.id),
+                    ("reason", "too many descriptors are open (ulimit -n)"),
+                )
             else:
                 if request.parent_death:
                     prctl()
@@ -327,12 +336,20 @@ def main():
         failure = error
     if os.getpid() != own_pid:
         # A process that the code has forked came back from loading: it is nobody's worker.
-        print("einhorn preloader: process %d, forked while the code was loaded, ends here"
-              % os.getpid(), file=sys.stderr, flush=True)
+        print(
+            "einhorn preloader: process %d, forked while the code was loaded, ends here"
+            % os.getpid(),
+            file=sys.stderr,
+            flush=True,
+        )
         os._exit(1)
     if not channel.is_intact():
-        print("einhorn preloader: the code has closed descriptor %d, which is not its own"
-              % channel.number, file=sys.stderr, flush=True)
+        print(
+            "einhorn preloader: the code has closed descriptor %d, which is not its own"
+            % channel.number,
+            file=sys.stderr,
+            flush=True,
+        )
         os._exit(EXIT_CHANNEL_LOST)
     try:
         if failure is not None:

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 import unittest
 
 import einhorn_worker
@@ -102,8 +101,7 @@ class Sockets(unittest.TestCase):
             pass_fds=[listener.fileno() for listener in listeners],
         )
         expected = [
-            f"{listener.family.name} SOCK_STREAM {listener.getsockname()}"
-            for listener in listeners
+            f"{listener.family.name} SOCK_STREAM {listener.getsockname()}" for listener in listeners
         ]
         self.assertEqual(worker.rest().splitlines(), expected)
 
@@ -437,9 +435,7 @@ class Package(unittest.TestCase):
             "import time; t = time.process_time(); import einhorn_worker; "
             "print(time.process_time() - t)"
         )
-        runs = [
-            float(subprocess.check_output([sys.executable, "-c", program])) for _ in range(7)
-        ]
+        runs = [float(subprocess.check_output([sys.executable, "-c", program])) for _ in range(7)]
         # The least of several runs: what the package costs, not what else the machine does.
         self.assertLess(min(runs), 0.020)
         print(f"import einhorn_worker: {min(runs) * 1000:.1f} ms")

@@ -83,7 +83,8 @@ Dir.mktmpdir do |folder|
   end
 
   check('an unreachable master', worker('W.ack!', nowhere),
-        %r{\AEinhorn::Worker::WorkerError\ncannot reach the master at "/nonexistent/einhorn.sock" \(from EINHORN_SOCK_PATH\): No such file})
+        Regexp.new('\AEinhorn::Worker::WorkerError\ncannot reach the master at ' \
+                   '"/nonexistent/einhorn.sock" \(from EINHORN_SOCK_PATH\): No such file'))
   check('no path', worker('W.ack!'), /EINHORN_SOCK_PATH is not set/)
   check('a long path', worker('W.ack!', 'EINHORN_SOCK_PATH' => "/#{'x' * 200}"),
         /EINHORN_SOCK_PATH is too long for a socket's path \(201 bytes\): "/)

@@ -10,9 +10,11 @@ const worker = require('einhorn-worker')
 const say = (text) => fs.writeSync(1, `${process.pid} ${text}\n`)
 
 let ask
-const asked = new Promise((resolve) => { ask = resolve })
+const asked = new Promise((resolve) => {
+  ask = resolve
+})
 
-async function attempt (word, call) {
+async function attempt(word, call) {
   try {
     const value = await call()
     say(`${word} ${value ?? 'ok'}`)
@@ -22,8 +24,11 @@ async function attempt (word, call) {
   }
 }
 
-async function where (n) {
-  const close = async (server) => { server.close(); await once(server, 'close') }
+async function where(n) {
+  const close = async (server) => {
+    server.close()
+    await once(server, 'close')
+  }
   await close(await worker.listen(net.createServer(), n))
   const server = await worker.listen(net.createServer(), n)
   const address = server.address()
@@ -32,7 +37,7 @@ async function where (n) {
   return `${address.family === 'IPv6' ? 'inet6' : 'inet'} ${address.port}`
 }
 
-async function answer (connection) {
+async function answer(connection) {
   let text = ''
   let begun = false
   const pieces = connection.setEncoding('utf8').iterator({ destroyOnReturn: false })
@@ -47,8 +52,10 @@ async function answer (connection) {
   connection.end(`${process.pid}\n`, () => connection.destroy())
 }
 
-async function serve () {
-  const server = net.createServer((connection) => { answer(connection).catch(() => {}) })
+async function serve() {
+  const server = net.createServer((connection) => {
+    answer(connection).catch(() => {})
+  })
   await worker.listen(server, 0)
   await asked
   server.close()
@@ -57,8 +64,11 @@ async function serve () {
 }
 
 const words = {
-  facts: () => say(`facts worker=${worker.isWorker() ? 'yes' : 'no'} ` +
-    `index=${worker.childIndex() ?? 'none'} sockets=${worker.socketCount()}`),
+  facts: () =>
+    say(
+      `facts worker=${worker.isWorker() ? 'yes' : 'no'} ` +
+        `index=${worker.childIndex() ?? 'none'} sockets=${worker.socketCount()}`
+    ),
   fd: (word, n) => attempt(word, () => `ok ${worker.socketFd(Number(n))}`),
   listener: (word, n) => attempt(word, () => where(Number(n))),
   stop: () => {
@@ -87,7 +97,7 @@ const words = {
   }
 }
 
-async function main () {
+async function main() {
   for (const word of process.argv.slice(2)) {
     const colon = word.indexOf(':')
     const name = colon < 0 ? word : word.slice(0, colon)

@@ -36,7 +36,8 @@ int main(void) {
     check("socket_count", einhorn_socket_count(), 0);
     check("child_index", einhorn_child_index(), EINHORN_E_NOT_WORKER);
     check("socket_fd(0)", einhorn_socket_fd(0), EINHORN_E_ENVIRONMENT);
-    check_text(EINHORN_E_ENVIRONMENT, "EINHORN_FD_COUNT is not set, which every einhorn master does");
+    check_text(EINHORN_E_ENVIRONMENT,
+               "EINHORN_FD_COUNT is not set, which every einhorn master does");
     check("socket_fd(-1)", einhorn_socket_fd(-1), EINHORN_E_NO_SUCH_SOCKET);
     check("ping(NULL)", einhorn_ping(NULL), EINHORN_E_INVALID_ARGUMENT);
     check("ping(not UTF-8)", einhorn_ping(not_utf8), EINHORN_E_INVALID_ARGUMENT);

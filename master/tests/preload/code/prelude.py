@@ -1,7 +1,15 @@
 # What the tests' workers do. `report` writes what a process finds to the file `report.PID`, and
 # renames it when it is whole; `ack` says that it is up; `serve` answers on every socket until
 # SIGUSR2, and `wait` only waits for that.
-import gc, json, os, random, select, signal, socket, sys
+import gc
+import json
+import os
+import random
+import select
+import signal
+import socket
+import sys
+
 
 def report():
     status = dict(line.split(":", 1) for line in open("/proc/self/status"))
@@ -12,23 +20,36 @@ def report():
         except OSError:
             pass
     facts = dict(
-        pid=os.getpid(), parent=os.getppid(), group=os.getpgid(0), argv=sys.argv[1:],
+        pid=os.getpid(),
+        parent=os.getppid(),
+        group=os.getpgid(0),
+        argv=sys.argv[1:],
         environment={n: v for n, v in os.environ.items() if n.startswith("EINHORN_")},
-        folder=os.getcwd(), random=random.random(), nice=os.getpriority(os.PRIO_PROCESS, 0),
-        blocked=status["SigBlk"].strip(), descriptors=descriptors, version=VERSION,
-        collected=gc.get_freeze_count(), program=sys.executable, prefix=sys.prefix,
-        script=sys.argv[0], path=sys.path[0], name=__name__,
+        folder=os.getcwd(),
+        random=random.random(),
+        nice=os.getpriority(os.PRIO_PROCESS, 0),
+        blocked=status["SigBlk"].strip(),
+        descriptors=descriptors,
+        version=VERSION,
+        collected=gc.get_freeze_count(),
+        program=sys.executable,
+        prefix=sys.prefix,
+        script=sys.argv[0],
+        path=sys.path[0],
+        name=__name__,
     )
     path = os.environ["TMPDIR"] + "/report.%d" % os.getpid()
     with open(path + ".new", "w") as file:
         json.dump(facts, file)
     os.rename(path + ".new", path)
 
+
 def ack():
     master = socket.socket(socket.AF_UNIX)
     master.connect(os.environ["EINHORN_SOCK_PATH"])
     master.sendall(json.dumps({"command": "worker:ack", "pid": os.getpid()}).encode() + b"\n")
     master.recv(1)
+
 
 def serve(up=lambda: None):
     stopped, stop = os.pipe()
@@ -55,6 +76,7 @@ def serve(up=lambda: None):
                 pass
             client.sendall(b"%d %s\n" % (os.getpid(), VERSION.encode()))
             client.close()
+
 
 def wait(up=lambda: None):
     serve(up)
