@@ -16,6 +16,8 @@ mod upgrade;
 mod verbosity;
 mod worker;
 
+use std::time::Duration;
+
 use einhorn_protocol::{command, error_code};
 use log::Level;
 
@@ -51,6 +53,8 @@ pub struct Context<'a> {
     pub generation: u64,
     /// 0 debug, 1 info, 2 errors only.
     pub verbosity: u8,
+    /// When the check of the next image is given up, by the monotonic clock.
+    pub check_until: Option<Duration>,
     /// The bound sockets.
     pub listeners: &'a [ListenerFacts],
     /// The process group of whoever asks, if that process is still there.

@@ -45,6 +45,7 @@ fn as_json(context: &Context<'_>) -> Json {
             "soak_seconds": upgrade.rules.soak.as_secs_f64(),
             "timeout_seconds": upgrade.rules.timeout.map(|span| span.as_secs_f64()),
             "seconds": context.now.since(upgrade.begun).as_secs_f64(),
+            "seconds_left": upgrade.ends_by().map(|at| left(context, at).as_secs_f64()),
             "acked": pool.census().acked(),
             "soaking": pool.census().soaking(),
             "old": pool.census().old(),
@@ -72,6 +73,7 @@ fn as_json(context: &Context<'_>) -> Json {
         "verbosity": context.verbosity,
         "stopping": pool.is_stopping(),
         "checking": pool.pending_reload().is_some(),
+        "check_seconds_left": context.check_until.map(|at| left(context, at).as_secs_f64()),
         "upgrade": upgrade,
         "listeners": listeners,
         "workers": workers,
@@ -88,6 +90,9 @@ fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
         "acked": worker.acked,
         "uptime_seconds": context.now.since(worker.spinup_time).as_secs_f64(),
         "signaled": signals,
+        "due": context.pool.due(worker).map(|(what, at)| {
+            json!({"what": what.name(), "seconds": left(context, at).as_secs_f64()})
+        }),
         "last_ping_seconds": worker.pinged_at.map(|at| context.now.since(at).as_secs_f64()),
         "ping_request_id": worker.pinged_request_id.as_ref().map(scalar),
     })
@@ -117,7 +122,7 @@ fn table(context: &Context<'_>) -> String {
     lines.extend(progress(context));
     lines.extend(context.listeners.iter().enumerate().map(listener_line));
     lines.push(String::new());
-    let header = ["PID", "INDEX", "VERSION", "STAGE", "UPTIME", "SIGNALS", "LAST PING"];
+    let header = ["PID", "INDEX", "VERSION", "STAGE", "UPTIME", "DUE", "SIGNALS", "LAST PING"];
     let mut rows = vec![header.map(String::from).to_vec()];
     rows.extend(pool.workers().map(|worker| cells(context, worker)));
     lines.extend(aligned(&rows));
@@ -132,7 +137,12 @@ fn progress(context: &Context<'_>) -> Option<String> {
     if let Some(upgrade) = pool.upgrade() {
         return Some(upgrade_line(context, upgrade));
     }
-    pool.pending_reload().map(|_| "checking that the new code can start".to_string())
+    pool.pending_reload()?;
+    let mut line = "checking that the new code can start".to_string();
+    if let Some(at) = context.check_until {
+        let _ = write!(line, ", given up in {}", span_left(context, at));
+    }
+    Some(line)
 }
 
 fn upgrade_line(context: &Context<'_>, upgrade: &Upgrade) -> String {
@@ -154,8 +164,9 @@ fn upgrade_line(context: &Context<'_>, upgrade: &Upgrade) -> String {
             let _ = write!(line, " of {} allowed", upgrade.rules.attempts);
         }
     }
-    if let Some(timeout) = upgrade.rules.timeout {
-        let _ = write!(line, ", given up after {}", span(timeout));
+    if let Some(at) = upgrade.ends_by() {
+        let what = if upgrade.rollback.is_some() { "over" } else { "given up" };
+        let _ = write!(line, ", {what} in {}", span_left(context, at));
     }
     line
 }
@@ -171,15 +182,28 @@ fn cells(context: &Context<'_>, worker: &Worker) -> Vec<String> {
         let id = worker.pinged_request_id.as_ref().map(|id| format!(" ({})", scalar(id)));
         format!("{} ago{}", span(context.now.since(at)), id.unwrap_or_default())
     });
+    let due = context.pool.due(worker);
+    let due = due.map(|(what, at)| format!("{} in {}", what.name(), span_left(context, at)));
     vec![
         worker.pid.map_or_else(|| "-".to_string(), |pid| pid.to_string()),
         worker.index.to_string(),
         worker.version.to_string(),
         stage(context, worker).to_string(),
         span(context.now.since(worker.spinup_time)),
+        due.unwrap_or_else(|| "-".to_string()),
         if signals.is_empty() { "-".to_string() } else { signals.join(" ") },
         ping.unwrap_or_else(|| "-".to_string()),
     ]
+}
+
+/// The time left until `at`, by the monotonic clock.
+fn left(context: &Context<'_>, at: Duration) -> Duration {
+    at.saturating_sub(context.now.monotonic)
+}
+
+/// The same for people: what is nearly over is not over yet.
+fn span_left(context: &Context<'_>, at: Duration) -> String {
+    span(Duration::from_secs_f64(left(context, at).as_secs_f64().ceil()))
 }
 
 /// Columns as wide as their widest cell.

@@ -1,5 +1,7 @@
 //! The check before a reload, seen from the event loop, and what follows it.
 
+use std::time::Duration;
+
 use einhorn_protocol::error_code;
 use mio::Interest;
 use mio::unix::SourceFd;
@@ -98,6 +100,11 @@ impl Master {
             check.kill();
             self.tell_pool(Event::ReloadFailed { reason });
         }
+    }
+
+    /// When the check, or the loading of code that follows it, is given up.
+    pub(super) fn check_until(&self) -> Option<Duration> {
+        self.check.as_ref().map(Check::deadline).or_else(|| self.preloads.next_deadline())
     }
 
     pub(super) fn note_check_ended(&mut self, status: ExitStatus) {

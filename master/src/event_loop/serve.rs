@@ -93,6 +93,7 @@ impl Master {
             title: &self.title,
             generation: self.instance.generation,
             verbosity: crate::log::verbosity(),
+            check_until: self.check_until(),
             listeners: &self.listener_facts,
             caller_group: &caller_group,
             snapshot: &snapshot,

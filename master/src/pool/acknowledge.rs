@@ -16,6 +16,31 @@ use crate::signal::Signal;
 /// hangs already, so without an end to it its place would never be filled.
 pub(super) const FAILED_GRACE: Duration = Duration::from_secs(10);
 
+/// What becomes of a worker at its deadline, if nothing happens to it before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// It is up.
+    Up,
+    /// It was not up in time and has failed.
+    Failed,
+    /// It has soaked and counts.
+    Counts,
+    /// It did not stop in time and is killed.
+    Killed,
+}
+
+impl Due {
+    /// Its name, for people and programs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Failed => "failed",
+            Self::Counts => "counts",
+            Self::Killed => "killed",
+        }
+    }
+}
+
 /// The one deadline that `worker` has: to be up, to count, to have failed, or to be killed.
 /// `soak` is what the upgrade in progress wants of its newcomers.
 pub(super) fn deadline_of(
@@ -56,6 +81,17 @@ fn ack_timeout(worker: &Worker, settings: &Settings) -> Option<Duration> {
 }
 
 impl Pool {
+    /// What becomes of `worker` if nothing happens to it, and when by the monotonic clock.
+    pub fn due(&self, worker: &Worker) -> Option<(Due, Duration)> {
+        let what = match self.settings.ack_mode {
+            _ if worker.is_stopping() => Due::Killed,
+            _ if worker.acked => Due::Counts,
+            AckMode::Timer(_) => Due::Up,
+            AckMode::Manual => Due::Failed,
+        };
+        Some((what, worker.deadline?))
+    }
+
     pub(super) fn note_spawned(&mut self, now: Moment, id: SpawnId, pid: Pid) {
         let Some(worker) = self.workers.get(&id) else { return };
         let version = worker.version;

@@ -29,6 +29,7 @@ mod worker;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
+pub use acknowledge::Due;
 pub use census::{Census, Standing, standing};
 pub use event::{Action, Event, Reload, RequestNumber, UpgradeMode};
 pub use pace::interval;

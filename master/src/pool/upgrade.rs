@@ -153,6 +153,15 @@ impl Upgrade {
         Some(self.begun.monotonic.saturating_add(timeout))
     }
 
+    /// When this phase ends whatever happens, by the monotonic clock: the upgrade is given up,
+    /// or the rollback waits no longer for newcomers to stop.
+    pub fn ends_by(&self) -> Option<Duration> {
+        match &self.rollback {
+            Some(rollback) => rollback.linger_until,
+            None => self.overdue_at(),
+        }
+    }
+
     /// The next time at which something has to be done for it.
     pub(super) fn next_deadline(&self) -> Option<Duration> {
         let lingering = self.rollback.as_ref().and_then(|rollback| rollback.linger_until);

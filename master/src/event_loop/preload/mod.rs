@@ -100,6 +100,11 @@ impl Preloads {
         self.generations().filter_map(Generation::deadline).chain(self.leave_by).min()
     }
 
+    /// When the code for the next image has taken too long to load.
+    pub(super) fn next_deadline(&self) -> Option<Duration> {
+        self.next.as_ref().and_then(Generation::deadline)
+    }
+
     /// Keeps the end of a child whose pid may still be on its way to this master.
     pub(super) fn keep_end(&mut self, ended: Exit) {
         self.ended_early.insert(ended.pid, ended.status);
