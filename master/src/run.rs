@@ -222,11 +222,7 @@ fn versions(
     sources: Vec<(Version, Source)>,
 ) -> Result<Versions, RunError> {
     let launch = &instance.launch;
-    let rules = Rules {
-        nice: launch.nice.worker,
-        parent_death: launch.kill_children_on_exit,
-        open_files: instance.open_files,
-    };
+    let rules = Rules { nice: launch.nice.worker, open_files: instance.open_files };
     let mut versions = Versions::new(Common {
         master: own_pid(),
         socket_path: instance.files.command_socket.clone(),

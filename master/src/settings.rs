@@ -12,6 +12,7 @@ use std::time::Duration;
 use einhorn_protocol::default;
 
 use crate::psych::Value;
+use crate::signal::Signal;
 
 pub use table::{Amount, Setting, TABLE};
 
@@ -35,7 +36,7 @@ pub enum AckTimeout {
     After(Duration),
 }
 
-/// The numbers that the policy goes by.
+/// What the policy goes by.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Target number of workers, 1 to 10,000.
@@ -50,6 +51,8 @@ pub struct Settings {
     pub max_upgrade_additional: Option<NonZeroU32>,
     /// A worker that was asked to stop and lives this much longer is killed.
     pub signal_timeout: Option<Duration>,
+    /// What asks a worker to stop, where it was chosen; see [`Self::stop_signal`].
+    pub stop_signal: Option<Signal>,
     /// When a worker counts as up.
     pub ack_mode: AckMode,
     /// When a worker that is not up has failed.
@@ -151,6 +154,11 @@ impl AckMode {
     }
 }
 
+/// Whether a program can take `signal` for a request. The kernel acts on these itself.
+fn can_ask_to_stop(signal: Signal) -> bool {
+    signal != Signal::KILL && signal != Signal::STOP
+}
+
 impl Settings {
     /// The defaults of the command line on a machine with `processors` CPUs.
     pub fn default_for(processors: NonZeroU32) -> Self {
@@ -161,10 +169,23 @@ impl Settings {
             max_unacked: processors,
             max_upgrade_additional: None,
             signal_timeout: None,
+            stop_signal: None,
             ack_mode: AckMode::Timer(Duration::from_secs_f64(default::ACK_SECONDS)),
             ack_timeout: AckTimeout::Default,
             preload_timeout: Duration::from_secs_f64(default::PRELOAD_TIMEOUT_SECONDS),
             upgrade: UpgradeRules::default(),
+        }
+    }
+
+    /// What asks a worker to stop, everywhere.
+    pub fn stop_signal(&self) -> Signal {
+        self.stop_signal.unwrap_or_else(|| self.default_stop_signal())
+    }
+
+    /// USR2 for programs that keep to our protocol.
+    fn default_stop_signal(&self) -> Signal {
+        match self.ack_mode {
+            AckMode::Timer(_) | AckMode::Manual => Signal::USR2,
         }
     }
 

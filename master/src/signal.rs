@@ -52,7 +52,7 @@ impl Signal {
     pub const KILL: Self = Self(9);
     /// First user signal.
     pub const USR1: Self = Self(10);
-    /// Second user signal: asks a worker to stop.
+    /// Second user signal: asks a worker of the protocol to stop.
     pub const USR2: Self = Self(12);
     /// Broken pipe.
     pub const PIPE: Self = Self(13);
@@ -60,6 +60,8 @@ impl Signal {
     pub const ALRM: Self = Self(14);
     /// Terminate.
     pub const TERM: Self = Self(15);
+    /// Stops a process where it is, which nobody can ignore.
+    pub const STOP: Self = Self(19);
     /// A child has ended.
     pub const CHLD: Self = Self(17);
     /// Input for a background process: one worker more.

@@ -214,6 +214,7 @@ fn ours() -> impl Strategy<Value = Ours> {
                 (rules, upgrade, preloaders),
             )| Ours {
                 ack_timeout,
+                stop_signal: number.1.then(|| "TERM".to_owned()),
                 fd_base,
                 chdir: number.1.then(|| b"/srv/current".to_vec()),
                 versions: number.2,

@@ -177,7 +177,7 @@ pub static TABLE: [Command; 18] = [
     row(
         command::DIE,
         "[SIGNAL]",
-        "stop all workers (USR2 unless said otherwise), then the master",
+        "stop all workers (by the stop signal unless said otherwise), then the master",
         1,
         signal::die,
     ),

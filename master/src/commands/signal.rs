@@ -31,7 +31,7 @@ pub(super) fn signal(context: &Context<'_>, request: &Request) -> Outcome {
 
 pub(super) fn die(context: &Context<'_>, request: &Request) -> Outcome {
     let signal = match request.args.first().map(|name| named(name)) {
-        None => Signal::USR2,
+        None => context.pool.settings().stop_signal(),
         Some(Ok(signal)) => signal,
         Some(Err(refusal)) => return refusal,
     };

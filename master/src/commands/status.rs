@@ -71,6 +71,7 @@ fn as_json(context: &Context<'_>) -> Json {
         "version": pool.version(),
         "generation": context.generation,
         "verbosity": context.verbosity,
+        "stop_signal": pool.settings().stop_signal().name(),
         "stopping": pool.is_stopping(),
         "checking": pool.pending_reload().is_some(),
         "check_seconds_left": context.check_until.map(|at| left(context, at).as_secs_f64()),

@@ -57,9 +57,16 @@ impl Master {
             index,
             listeners: &listeners,
             command_socket: connection.as_ref().map(AsFd::as_fd),
+            parent_death: self.parent_death(),
             ..Own::default()
         };
         self.versions.start(version, own)
+    }
+
+    /// With `-k`, what a worker that is started now gets when the master dies.
+    pub(super) fn parent_death(&self) -> Option<Signal> {
+        let wanted = self.instance.launch.kill_children_on_exit;
+        wanted.then(|| self.pool.settings().stop_signal())
     }
 
     /// With `-g` each worker gets one.
@@ -90,7 +97,7 @@ impl Master {
     pub(super) fn signal_those_left(&self) {
         for pid in self.pool.workers().filter_map(|worker| worker.pid) {
             // One that has ended meanwhile needs no signal.
-            let _ = signals::send(pid, Signal::USR2);
+            let _ = signals::send(pid, self.pool.settings().stop_signal());
         }
     }
 

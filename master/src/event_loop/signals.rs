@@ -30,9 +30,9 @@ static TABLE: [(Signal, Effect); 11] = [
     (Signal::PIPE, Effect::Note),
 ];
 
-/// What workers get when the master gets `signal`: an interrupt asks for a graceful stop too.
-fn passed_on(signal: Signal) -> Signal {
-    if signal == Signal::INT { Signal::USR2 } else { signal }
+/// What workers get when the master gets `signal`: all but TERM ask for a graceful stop.
+fn passed_on(signal: Signal, settings: &Settings) -> Signal {
+    if signal == Signal::TERM { signal } else { settings.stop_signal() }
 }
 
 impl Master {
@@ -49,7 +49,8 @@ impl Master {
             Effect::Reap => self.reap(),
             Effect::Stop => {
                 ::log::info!("{signal}: stopping");
-                self.tell_pool(Event::StopRequested(passed_on(signal)));
+                let signal = passed_on(signal, self.pool.settings());
+                self.tell_pool(Event::StopRequested(signal));
             }
             Effect::Quit => {
                 ::log::info!("{signal}: leaving at once");
@@ -96,8 +97,13 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupt_asks_workers_for_a_graceful_stop() {
-        assert_eq!(passed_on(Signal::INT), Signal::USR2);
-        assert_eq!(passed_on(Signal::TERM), Signal::TERM);
+    fn all_but_term_ask_workers_for_a_graceful_stop() {
+        let mut settings = Settings::default_for(std::num::NonZeroU32::MIN);
+        for stop in [Signal::USR2, Signal::QUIT] {
+            settings.stop_signal = Some(stop);
+            assert_eq!(passed_on(Signal::INT, &settings), stop);
+            assert_eq!(passed_on(Signal::USR2, &settings), stop);
+            assert_eq!(passed_on(Signal::TERM, &settings), Signal::TERM);
+        }
     }
 }

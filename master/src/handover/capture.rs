@@ -179,6 +179,7 @@ fn ours(
             AckTimeout::Never => Some(0.0),
             AckTimeout::After(time) => Some(time.as_secs_f64()),
         },
+        stop_signal: pool.settings.stop_signal.map(|signal| signal.name().to_string()),
         fd_base: instance.launch.fd_base.map(|base| match base {
             FdBase::Zero => 0,
             FdBase::One => 1,

@@ -104,6 +104,11 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
             "ack_timeout",
             Some(ours.ack_timeout.map_or(Amount::Absent, Amount::Real)),
         ),
+        (
+            OptionName::StopSignal,
+            "stop_signal",
+            ours.stop_signal.as_deref().and_then(Amount::from_text),
+        ),
         (OptionName::PreloadTimeout, "preload_timeout", ours.preload_timeout.map(Amount::Real)),
     ];
     for (option, key, amount) in rows {

@@ -21,6 +21,7 @@ pub enum OptionName {
     UpgradeAttempts,
     UpgradeTimeout,
     SignalTimeout,
+    StopSignal,
     Backlog,
     FdBase,
     CommandSocketAsFd,
@@ -77,7 +78,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 33] = [
+pub(super) static DEFINITIONS: [Definition; 34] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
@@ -99,8 +100,11 @@ pub(super) static DEFINITIONS: [Definition; 33] = [
     row(Name::SignalTimeout, "signal-timeout", Some('t'), Value("SECONDS"), WORKERS,
         "Kill a worker that still lives SECONDS after it was asked to stop; 0 at once [default: \
          never]"),
+    row(Name::StopSignal, "stop-signal", None, Value("SIGNAL"), WORKERS,
+        "What asks a worker to stop, everywhere: in upgrades, when there are too many, when the \
+         master gets INT or USR2, by `die`, and with -k [default: USR2]"),
     row(Name::KillChildrenOnExit, "kill-children-on-exit", Some('k'), Nothing, WORKERS,
-        "Workers get SIGUSR2 when the master ends, however it ends"),
+        "Workers get the stop signal when the master ends, however it ends"),
     row(Name::CommandSocketAsFd, "command-socket-as-fd", Some('g'), Nothing, WORKERS,
         "Give each worker an open connection to the command socket, its number in \
          EINHORN_SOCK_FD"),

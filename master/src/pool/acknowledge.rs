@@ -139,7 +139,7 @@ impl Pool {
                 let why = Why::NotAcknowledged(waited);
                 self.pace_of(id).note_death();
                 self.change(id, |worker| worker.failed = true);
-                self.ask_to_stop(now, id, Signal::USR2, why);
+                self.ask_to_stop(now, id, self.settings.stop_signal(), why);
                 self.note_failure(id, &why.to_string());
             }
         }

@@ -7,7 +7,6 @@ use super::rollback::Rollback;
 use super::worker::SpawnId;
 use super::{Pool, Standing, Upgrade, UpgradeMode};
 use crate::moment::Moment;
-use crate::signal::Signal;
 
 impl Pool {
     pub(super) fn cull(&mut self, now: Moment) {
@@ -43,7 +42,7 @@ impl Pool {
     fn retire_old(&mut self, now: Moment, count: usize, why: Why) {
         let chosen: Vec<SpawnId> = self.census.old_in_order_of_retirement().take(count).collect();
         for id in chosen {
-            self.ask_to_stop(now, id, Signal::USR2, why);
+            self.ask_to_stop(now, id, self.settings.stop_signal(), why);
         }
     }
 
@@ -56,7 +55,7 @@ impl Pool {
         let chosen: Vec<SpawnId> =
             self.census.of(Standing::OldUnproven).filter(is_superseded).collect();
         for id in chosen {
-            self.ask_to_stop(now, id, Signal::USR2, Why::OldVersion);
+            self.ask_to_stop(now, id, self.settings.stop_signal(), Why::OldVersion);
         }
     }
 
@@ -75,7 +74,7 @@ impl Pool {
             candidates.append(&mut of_standing);
         }
         for id in candidates.into_iter().take(excess) {
-            self.ask_to_stop(now, id, Signal::USR2, Why::AboveTarget);
+            self.ask_to_stop(now, id, self.settings.stop_signal(), Why::AboveTarget);
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The table of settings: a row for each that is a number, with its range. Command line,
+//! The table of settings: a row for each that is a number or a signal, with its range. Command line,
 //! `config` and a restored state read the same rows.
 
 use std::num::NonZeroU32;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use einhorn_protocol::limit;
 
-use super::{AckTimeout, Settings};
+use super::{AckTimeout, Settings, can_ask_to_stop};
 use crate::log::shown;
 use crate::psych::Value;
+use crate::signal::Signal;
 
-/// A number on its way into a setting, or the word for none.
+/// A value on its way into a setting, or the word for none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Amount {
     /// `null`: where a setting can be absent.
@@ -19,6 +20,8 @@ pub enum Amount {
     Whole(i64),
     /// Anything else that is a number.
     Real(f64),
+    /// The name of a signal.
+    Signal(Signal),
 }
 
 /// A row of the table.
@@ -34,8 +37,8 @@ pub struct Setting {
     show: fn(&Settings) -> String,
 }
 
-/// Every setting that is a number.
-pub static TABLE: [Setting; 12] = [
+/// Every setting that is a number or a signal.
+pub static TABLE: [Setting; 13] = [
     Setting {
         key: "number",
         option: "number",
@@ -101,6 +104,20 @@ pub static TABLE: [Setting; 12] = [
             Some(())
         },
         show: |settings| shown_or_none(settings.signal_timeout.map(|wait| wait.as_secs_f64())),
+    },
+    Setting {
+        key: "stop_signal",
+        option: "stop-signal",
+        allowed: "the name of a signal that a program can catch, such as USR2, TERM or QUIT",
+        set: |settings, amount| {
+            settings.stop_signal = match amount {
+                Amount::Absent => None,
+                Amount::Signal(signal) if can_ask_to_stop(signal) => Some(signal),
+                Amount::Signal(_) | Amount::Whole(_) | Amount::Real(_) => return None,
+            };
+            Some(())
+        },
+        show: |settings| settings.stop_signal().name().to_owned(),
     },
     Setting {
         key: "ack_timeout",
@@ -193,21 +210,24 @@ impl Setting {
 }
 
 impl Amount {
-    /// The number that `text` is, in decimal.
+    /// The number that `text` is, in decimal, or the signal that it names.
     pub fn from_text(text: &str) -> Option<Self> {
         if let Ok(whole) = text.parse() {
             return Some(Self::Whole(whole));
         }
-        text.parse().ok().map(Self::Real)
+        let real = text.parse().ok().map(Self::Real);
+        real.or_else(|| Signal::from_name(text).map(Self::Signal))
     }
 
-    /// The number that `value` is; a string is none, whatever it spells.
+    /// The number that `value` is, or the signal that it names; a string is no number, whatever
+    /// it spells.
     pub fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Null => Some(Self::Absent),
             Value::Integer(whole) => Some(Self::Whole(*whole)),
             Value::BigInteger(digits) => digits.parse().ok().map(Self::Real),
             Value::Float(real) => Some(Self::Real(*real)),
+            Value::String(name) | Value::Symbol(name) => Signal::from_name(name).map(Self::Signal),
             _ => None,
         }
     }
@@ -233,7 +253,7 @@ impl Amount {
     #[expect(clippy::cast_precision_loss, reason = "seconds need no more than 53 bits")]
     fn real(self) -> Option<f64> {
         match self {
-            Self::Absent => None,
+            Self::Absent | Self::Signal(_) => None,
             Self::Whole(number) => Some(number as f64),
             Self::Real(number) => Some(number).filter(|number| number.is_finite()),
         }

@@ -68,6 +68,30 @@ fn null_takes_an_optional_setting_back() {
 }
 
 #[test]
+fn the_stop_signal_has_a_name() {
+    let named = |name: &str| mapping(&[("stop_signal", Value::String(name.into()))]);
+    for name in ["TERM", "SIGTERM", "sigTerm", "term"] {
+        let after = check(&named(name), "stop_signal: USR2 -> TERM");
+        assert_eq!(after.stop_signal(), Signal::TERM);
+        let (back, said) = after.merge(&mapping(&[("stop_signal", Value::Null)])).unwrap();
+        assert_eq!((back, said.join("; ").as_str()), (settings(), "stop_signal: TERM -> USR2"));
+    }
+    for name in ["KILL", "SIGSTOP", "USR3", "15", ""] {
+        check(
+            &named(name),
+            &format!(
+                "error: stop_signal cannot be \"{name}\": it must be the name of a signal that a \
+                 program can catch, such as USR2, TERM or QUIT"
+            ),
+        );
+    }
+    check(
+        &mapping(&[("number", Value::String("TERM".into()))]),
+        "error: number cannot be \"TERM\": it must be a whole number from 1 to 10000",
+    );
+}
+
+#[test]
 fn one_bad_value_changes_nothing() {
     check(
         &mapping(&[("number", Value::Integer(5)), ("backlog", Value::Integer(0))]),
@@ -80,8 +104,8 @@ fn keys_are_checked() {
     check(
         &mapping(&[("nunber", Value::Integer(5))]),
         "error: unknown setting \"nunber\" (the settings are number, backlog, seconds, \
-         max_unacked, max_upgrade_additional, signal_timeout, ack_timeout, preload_timeout, \
-         canary, soak, upgrade_attempts, upgrade_timeout)",
+         max_unacked, max_upgrade_additional, signal_timeout, stop_signal, ack_timeout, \
+         preload_timeout, canary, soak, upgrade_attempts, upgrade_timeout)",
     );
     check(
         &Value::Mapping(vec![

@@ -26,8 +26,6 @@ pub enum PlanError {
 pub struct Rules {
     /// Their nice level; none: the master's.
     pub nice: Option<i32>,
-    /// With `-k`: they get USR2 when the master dies for any reason.
-    pub parent_death: bool,
     /// The limit of open descriptors that the master was started with, if it raised its own.
     pub open_files: Option<OpenFiles>,
 }
@@ -51,6 +49,8 @@ pub struct Own<'a> {
     pub command_socket: Option<BorrowedFd<'a>>,
     /// The folder that it runs in; none: the master's own.
     pub folder: Option<BorrowedFd<'a>>,
+    /// What it gets when the master dies for any reason.
+    pub parent_death: Option<Signal>,
     /// Words of the command that name a file which is elsewhere by now, and where; 0 is the
     /// program.
     pub moved: &'a [(usize, CString)],
@@ -76,11 +76,6 @@ impl WorkerPlan {
             return Err(PlanError::Empty);
         }
         Ok(Self { arguments, environment, rules })
-    }
-
-    /// What they get when the master dies.
-    pub fn parent_death(&self) -> Option<Signal> {
-        self.rules.parent_death.then_some(Signal::USR2)
     }
 
     /// The variables of a worker that somebody else forks.
@@ -112,7 +107,7 @@ impl WorkerPlan {
         plan.inherit = own.listeners.iter().copied().chain(own.command_socket).collect();
         plan.working_folder = own.folder;
         plan.process_group = true;
-        plan.parent_death = self.parent_death();
+        plan.parent_death = own.parent_death;
         plan.nice = self.rules.nice;
         plan.open_files = self.rules.open_files;
         plan.shell_for_plain_text = true;

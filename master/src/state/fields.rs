@@ -69,6 +69,7 @@ record!(Nice, {
 
 record!(Ours, {
     Optional ack_timeout,
+    Optional stop_signal,
     Optional fd_base,
     Optional chdir,
     Optional versions,

@@ -245,6 +245,8 @@ pub struct AckTimer {
 pub struct Ours {
     /// `--ack-timeout` in seconds; 0: never; absent: the default rule.
     pub ack_timeout: Option<f64>,
+    /// `--stop-signal`, where it was chosen: its name without `SIG`.
+    pub stop_signal: Option<String>,
     /// `--fd-base`.
     pub fd_base: Option<u8>,
     /// `--chdir`.

@@ -19,6 +19,7 @@ mod no_connection_lost;
 mod reload;
 mod signals;
 mod start;
+mod stop_signal;
 mod storms;
 mod support;
 mod upgrade;

@@ -86,7 +86,7 @@ impl Master {
             return Err(format!("version {version} is not known any more"));
         };
         let variables = plan.variables_of_forked(wanted.index, connection.is_some());
-        let parent_death = plan.parent_death();
+        let parent_death = self.parent_death();
         let descriptors: Vec<BorrowedFd<'_>> = self
             .instance
             .listeners

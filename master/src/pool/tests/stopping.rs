@@ -6,7 +6,8 @@ use super::script::{check, four, moment};
 use crate::pool::{
     Action, Callers, Event, PendingReload, Pool, Report, Restored, UpgradeEnd, UpgradeMode,
 };
-use crate::settings::Settings;
+use crate::settings::{AckTimeout, Settings};
+use crate::signal::Signal;
 
 fn two() -> Settings {
     Settings { number: 2, ..four() }
@@ -287,5 +288,41 @@ fn who_is_not_wanted_any_more_need_not_be_started() {
         2 stop USR2
         2 not forked w0
             finish 0",
+    );
+}
+
+#[test]
+fn the_stop_signal_asks_everywhere() {
+    let settings = Settings {
+        stop_signal: Some(Signal::QUIT),
+        ack_timeout: AckTimeout::After(Duration::from_secs(5)),
+        signal_timeout: Some(Duration::from_secs(10)),
+        ..two()
+    };
+    check(
+        settings,
+        &format!(
+            "{TWO_UP}
+        1 target 1
+            QUIT w1
+        1 next
+            at 11
+        2 exit w1
+        3 smooth
+            check and re-exec
+        3 reloaded
+            spawn w1 index 1 v1
+        8 tick
+            QUIT w1
+        9 exit w1
+            spawn w2 index 1 v1
+        10 ack w2
+            QUIT w0
+            committed v0 to v1, callers up to 1
+        10 next
+            at 20
+        20 tick
+            KILL w0"
+        ),
     );
 }
