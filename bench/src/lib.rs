@@ -6,13 +6,16 @@
 #![expect(clippy::disallowed_methods, reason = "it starts programs and measures time")]
 
 pub mod acknowledgements;
+pub mod bars;
 pub mod command_socket;
 pub mod http;
 pub mod interrupt;
 pub mod load;
+pub mod machine;
 pub mod master;
 pub mod process;
 pub mod programs;
+pub mod servers;
 pub mod statistics;
 pub mod table;
 pub mod wait;

@@ -56,6 +56,17 @@ pub fn context_switches(pid: u32) -> Result<u64> {
         + status_field(pid, "nonvoluntary_ctxt_switches")?)
 }
 
+/// How long the process has had a processor.
+///
+/// # Errors
+/// The process is gone.
+pub fn cpu_nanoseconds(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/schedstat");
+    let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let first = text.split_whitespace().next().and_then(|number| number.parse().ok());
+    first.with_context(|| format!("{path} makes no sense: {text}"))
+}
+
 /// A number of `/proc/PID/status`, proc(5).
 fn status_field(pid: u32, name: &str) -> Result<u64> {
     let path = format!("/proc/{pid}/status");

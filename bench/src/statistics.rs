@@ -19,6 +19,11 @@ impl Sample {
         Self::new(values.iter().map(|value| value.as_secs_f64() * 1000.0))
     }
 
+    /// How many values there are.
+    pub fn count(&self) -> usize {
+        self.0.len()
+    }
+
     /// The least.
     pub fn min(&self) -> f64 {
         self.quantile(0.0)

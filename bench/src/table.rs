@@ -16,6 +16,19 @@ impl Table {
         self.0.push(cells.to_vec());
     }
 
+    /// The table in Markdown.
+    pub fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let mut text = String::new();
+        for (index, row) in self.0.iter().enumerate() {
+            text.push_str(&line(row));
+            if index == 0 {
+                text.push_str(&line(&vec!["---".to_owned(); row.len()]));
+            }
+        }
+        text
+    }
+
     /// The table, each line indented and ended.
     pub fn render(&self) -> String {
         let columns = self.0.iter().map(Vec::len).max().unwrap_or(0);
@@ -47,5 +60,8 @@ mod tests {
         table.row(&["a".into(), "100".into(), "x".into()]);
         table.row(&["10 bcd".into(), "1 %".into(), String::new()]);
         assert_eq!(table.render(), "  what    n\n  a       100  x\n  10 bcd  1 %\n");
+        let markdown =
+            "| what | n |  |\n| --- | --- | --- |\n| a | 100 | x |\n| 10 bcd | 1 % |  |\n";
+        assert_eq!(table.markdown(), markdown);
     }
 }

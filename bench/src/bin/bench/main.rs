@@ -1,35 +1,48 @@
-//! The figures of `make bench`, each beside what it is compared with. Sections by name:
-//! `bench start round-trip memory idle upgrades`; all without one. Nothing is asserted but
-//! that no request is lost in an upgrade, and that the driver sees losses where there are some.
+//! The figures of `make bench`, each beside what it is compared with. Parts by name:
+//! `bench start round-trip memory …`; all without one. With `--write-to FOLDER` the table is
+//! written there as Markdown and the ratios as a picture; with QUICK=1 in the environment there
+//! are fewer rounds. Nothing is asserted but that the driver sees losses where there are some.
 
+mod bare;
 mod idle;
+mod latency;
+mod replace;
+mod report;
 mod round_trip;
+mod row;
+mod setup;
 mod start;
-mod upgrades;
 
 use std::env;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
-use einhorn_bench::{interrupt, programs};
+use anyhow::{Context as _, Result, bail};
+use einhorn_bench::{interrupt, machine};
 
-/// The built programs.
-struct Programs {
-    einhorn: PathBuf,
-    time_server: PathBuf,
-    worker: PathBuf,
-}
+use self::report::Report;
+use self::row::Row;
+use self::setup::Setup;
 
-type Section = fn(&Programs) -> Result<()>;
+/// Measures something.
+type Part = fn(&Setup) -> Result<Vec<Row>>;
 
-const SECTIONS: [(&str, Section); 5] = [
+/// In the order of the table.
+const PARTS: [(&str, Part); 7] = [
     ("start", start::run),
+    ("upgrade", replace::upgrades),
+    ("recovery", replace::recovery),
     ("round-trip", round_trip::run),
     ("memory", idle::memory),
-    ("idle", idle::wake_ups),
-    ("upgrades", upgrades::run),
+    ("idle", idle::idle),
+    ("latency", latency::run),
 ];
+
+/// What was asked for.
+struct Arguments {
+    parts: Vec<String>,
+    write_to: Option<PathBuf>,
+}
 
 fn main() -> ExitCode {
     match interrupt::catch().and_then(|()| run()) {
@@ -42,27 +55,39 @@ fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    let wanted: Vec<String> = env::args().skip(1).collect();
-    let names = SECTIONS.map(|(name, _)| name);
-    if let Some(unknown) = wanted.iter().find(|word| !names.contains(&word.as_str())) {
-        bail!("no section `{unknown}` (the sections are {})", names.join(", "));
-    }
-    let programs = Programs {
-        einhorn: programs::find("einhorn", "EINHORN")?,
-        time_server: programs::find("time_server", "TIME_SERVER")?,
-        worker: programs::find("bench_worker", "BENCH_WORKER")?,
-    };
-    announce(&programs.einhorn);
-    for (name, section) in SECTIONS {
-        if wanted.is_empty() || wanted.iter().any(|word| word == name) {
-            println!();
-            section(&programs)?;
+    let arguments = Arguments::read()?;
+    let is_quick = env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
+    let setup = Setup::new(is_quick)?;
+    let mut report =
+        Report { facts: machine::describe(&setup.einhorn), is_quick, rows: Vec::new() };
+    for (name, part) in PARTS {
+        if arguments.parts.is_empty() || arguments.parts.iter().any(|word| word == name) {
+            eprintln!("measuring: {name}");
+            report.rows.extend(part(&setup).with_context(|| name)?);
         }
     }
-    Ok(())
+    print!("{}", report.text());
+    match arguments.write_to {
+        Some(folder) => report.write_to(&folder),
+        None => Ok(()),
+    }
 }
 
-fn announce(einhorn: &Path) {
-    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    println!("{} on {processors} processors", einhorn.display());
+impl Arguments {
+    fn read() -> Result<Self> {
+        let mut arguments = Self { parts: Vec::new(), write_to: None };
+        let mut words = env::args().skip(1);
+        while let Some(word) = words.next() {
+            if word == "--write-to" {
+                let folder = words.next().context("--write-to needs a folder")?;
+                arguments.write_to = Some(folder.into());
+            } else if PARTS.iter().any(|(name, _)| *name == word) {
+                arguments.parts.push(word);
+            } else {
+                let names = PARTS.map(|(name, _)| name).join(", ");
+                bail!("no part `{word}` (the parts are {names})");
+            }
+        }
+        Ok(arguments)
+    }
 }

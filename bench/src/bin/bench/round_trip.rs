@@ -1,5 +1,5 @@
-//! A command's round trip on an open connection, against a server that sends the same bytes
-//! back.
+//! A command's round trip on open connections, against a server that sends the same bytes
+//! back: one client, and many whose requests are all under way at once.
 #![expect(clippy::disallowed_methods, reason = "it starts programs and measures time")]
 
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -11,80 +11,95 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use einhorn_bench::master::Master;
 use einhorn_bench::statistics::Sample;
-use einhorn_bench::table::Table;
 use einhorn_bench::wait;
 
-use crate::Programs;
+use crate::row::{Row, Wanted};
+use crate::setup::Setup;
 
-const BATCHES: usize = 41;
-const ROUND_TRIPS: u32 = 1000;
+const BATCHES: usize = 81;
+/// Of each client in a batch, all clients together.
+const ROUND_TRIPS: usize = 1000;
+const MANY: usize = 50;
+
 /// A command that is answered at once with the ratio to reach, and one whose answer is a whole
 /// table.
-const REQUESTS: [(&str, &str, &str); 2] = [
-    ("ehlo", "{\"command\":\"ehlo\",\"user\":\"bench\",\"id\":1}\n", "1.60"),
-    ("status", "{\"command\":\"status\",\"id\":1}\n", ""),
+const REQUESTS: [(&str, &str, Option<Wanted>); 2] = [
+    ("ehlo", "{\"command\":\"ehlo\",\"user\":\"bench\",\"id\":1}\n", Some(Wanted::Ratio(1.3))),
+    ("status", "{\"command\":\"status\",\"id\":1}\n", None),
 ];
 
-pub(crate) fn run(programs: &Programs) -> Result<()> {
-    println!("Round trip of a command, microseconds");
-    let folder = tempfile::Builder::new().prefix("einhorn-bench-").tempdir()?;
-    let (_server, mut echo) = start_echo(&programs.worker, &folder.path().join("echo"))?;
+pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let options = ["-q", "-m", "manual", "-n", "4"];
-    let program = [programs.worker.as_os_str()];
-    let mut master = Master::start(&programs.einhorn, &options, &program, &[], 4)?;
-    master.wait_until_up(4)?;
-    let mut command = Peer::connect(master.socket())?;
-
-    let mut table =
-        Table::new(["", "min", "median", "spread", "ratio of mins", "of medians", "wanted"]);
-    for (name, request, wanted) in REQUESTS {
-        let mut times = (Vec::new(), Vec::new());
-        for batch in 0..=BATCHES {
-            let (bare, einhorn) = (echo.batch(request)?, command.batch(request)?);
-            if batch > 0 {
-                times.0.push(bare);
-                times.1.push(einhorn);
-            }
+    let program = [setup.worker.as_os_str()];
+    let mut master = Master::start(&setup.einhorn, &options, &program, &[], 4)?;
+    let mut rows = Vec::new();
+    for (mode, clients) in [("echo", 1), ("echo-many", MANY)] {
+        let path = setup.path(mode);
+        let _server = Server(Command::new(&setup.worker).arg(mode).arg(&path).spawn()?);
+        let connect = || Ok(Peers::connect(&path, clients).ok());
+        let mut echo = wait::until("echo server", Duration::from_secs(10), connect)?;
+        let mut einhorn = Peers::connect(master.socket(), clients)?;
+        for (name, request, wanted) in REQUESTS {
+            let (floor, value) = compare(setup, request, &mut echo, &mut einhorn)?;
+            let plural = if clients == 1 { "client" } else { "clients" };
+            let what = format!("{name}, {clients} {plural}");
+            rows.push(Row { wanted, ..Row::beside(what, "µs", floor, value) });
         }
-        let (bare, einhorn) = (Sample::new(times.0), Sample::new(times.1));
-        let row = |name: String, sample: &Sample| {
-            let (min, median) = (sample.min(), sample.median());
-            let spread = format!("{:.0} %", sample.spread() * 100.0);
-            [name, format!("{min:.1}"), format!("{median:.1}"), spread]
-        };
-        let [a, b, c, d] = row(format!("echo of {name}"), &bare);
-        table.row(&[a, b, c, d]);
-        let [a, b, c, d] = row(name.to_owned(), &einhorn);
-        let (mins, medians) = (einhorn.min() / bare.min(), einhorn.median() / bare.median());
-        table.row(&[a, b, c, d, format!("{mins:.2}"), format!("{medians:.2}"), wanted.to_owned()]);
     }
-    print!("{}", table.render());
-    drop(command);
-    master.stop()
+    master.wait_until_up(4)?;
+    master.stop()?;
+    Ok(rows)
 }
 
-/// A connection on which a line is answered by a line.
-struct Peer(BufReader<UnixStream>);
+fn compare(
+    setup: &Setup,
+    request: &str,
+    echo: &mut Peers,
+    einhorn: &mut Peers,
+) -> Result<(Sample, Sample)> {
+    let mut times = (Vec::new(), Vec::new());
+    for batch in 0..=setup.rounds(BATCHES) {
+        let (bare, master) = (echo.batch(request)?, einhorn.batch(request)?);
+        if batch > 0 {
+            times.0.push(bare);
+            times.1.push(master);
+        }
+    }
+    Ok((Sample::new(times.0), Sample::new(times.1)))
+}
 
-impl Peer {
-    fn connect(path: &Path) -> Result<Self> {
-        let stream = UnixStream::connect(path)?;
-        stream.set_read_timeout(Some(Duration::from_secs(20)))?;
-        Ok(Self(BufReader::with_capacity(64 << 10, stream)))
+/// Connections on which a line is answered by a line.
+struct Peers(Vec<BufReader<UnixStream>>);
+
+impl Peers {
+    fn connect(path: &Path, count: usize) -> Result<Self> {
+        let one = |_| {
+            let stream = UnixStream::connect(path)?;
+            stream.set_read_timeout(Some(Duration::from_secs(20)))?;
+            Ok(BufReader::with_capacity(64 << 10, stream))
+        };
+        Ok(Self((0..count).map(one).collect::<Result<_>>()?))
     }
 
-    /// Microseconds of one round trip, on the average of a batch.
+    /// Microseconds for each request, on the average of a batch.
     fn batch(&mut self, request: &str) -> Result<f64> {
         let mut line = Vec::new();
+        let rounds = ROUND_TRIPS / self.0.len();
         let begun = Instant::now();
-        for _ in 0..ROUND_TRIPS {
-            self.0.get_mut().write_all(request.as_bytes())?;
-            line.clear();
-            if self.0.read_until(b'\n', &mut line).context("no reply")? == 0 {
-                bail!("the connection was closed");
+        for _ in 0..rounds {
+            for peer in &mut self.0 {
+                peer.get_mut().write_all(request.as_bytes())?;
+            }
+            for peer in &mut self.0 {
+                line.clear();
+                if peer.read_until(b'\n', &mut line).context("no reply")? == 0 {
+                    bail!("the connection was closed");
+                }
             }
         }
-        Ok(begun.elapsed().as_secs_f64() * 1e6 / f64::from(ROUND_TRIPS))
+        #[expect(clippy::cast_precision_loss, reason = "some thousand")]
+        let requests = (rounds * self.0.len()) as f64;
+        Ok(begun.elapsed().as_secs_f64() * 1e6 / requests)
     }
 }
 
@@ -96,11 +111,4 @@ impl Drop for Server {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
-}
-
-fn start_echo(worker: &Path, path: &Path) -> Result<(Server, Peer)> {
-    let server = Server(Command::new(worker).arg("echo").arg(path).spawn()?);
-    let connect = || Ok(Peer::connect(path).ok());
-    let peer = wait::until("echo server", Duration::from_secs(10), connect)?;
-    Ok((server, peer))
 }

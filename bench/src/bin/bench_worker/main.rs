@@ -1,0 +1,51 @@
+//! The least that a worker can be: it acknowledges on the command socket, says so to whoever
+//! measures, and waits to be stopped. With `echo PATH` or `echo-many PATH` it is a server that
+//! sends back what it reads, for comparison with a master's replies.
+#![allow(missing_docs, reason = "a program without an interface")]
+
+mod echo;
+
+use std::env;
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
+use std::process;
+
+use einhorn_bench::acknowledgements::DONE_VARIABLE;
+use einhorn_protocol::{command, environment, key};
+
+fn main() -> io::Result<()> {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["echo", path] => echo::one(path),
+        ["echo-many", path] => echo::many(path),
+        _ => work(),
+    }
+}
+
+fn work() -> io::Result<()> {
+    acknowledge()?;
+    report()?;
+    loop {
+        std::thread::park();
+    }
+}
+
+fn acknowledge() -> io::Result<()> {
+    let Some(path) = env::var_os(environment::SOCK_PATH) else { return Ok(()) };
+    let mut master = UnixStream::connect(path)?;
+    let (command_key, pid_key, ack) = (key::COMMAND, key::PID, command::WORKER_ACK);
+    let pid = process::id();
+    let line = format!("{{\"{command_key}\":\"{ack}\",\"{pid_key}\":{pid}}}\n");
+    master.write_all(line.as_bytes())?;
+    // Its end means that it was taken.
+    master.read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+fn report() -> io::Result<()> {
+    if let Some(path) = env::var_os(DONE_VARIABLE) {
+        // The connection itself is the message.
+        UnixStream::connect(path)?;
+    }
+    Ok(())
+}
