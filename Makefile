@@ -72,7 +72,7 @@ packages: setup ## every package, into dist/
 
 .PHONY: bench
 bench: static ## the measurements, as ratios to a floor in the same run (QUICK=1: under two minutes)
-	$(CARGO) build --release -p time_server -p einhorn-bench
+	$(CARGO) build --release -p time_server -p einhorn-c -p einhorn-bench
 	EINHORN=$(STATIC)/einhorn target/release/bench --write-to $(if $(QUICK),target/bench,docs/benchmarks)
 
 .PHONY: doc

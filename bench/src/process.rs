@@ -44,7 +44,15 @@ pub fn exists(pid: u32) -> bool {
 /// # Errors
 /// The process is gone.
 pub fn resident_kib(pid: u32) -> Result<u64> {
-    status_field(pid, "VmRSS")
+    field(pid, "status", "VmRSS")
+}
+
+/// Proportional memory in KiB: a page that n processes share counts as the nth part of one.
+///
+/// # Errors
+/// The process is gone.
+pub fn proportional_kib(pid: u32) -> Result<u64> {
+    field(pid, "smaps_rollup", "Pss")
 }
 
 /// How often the process was given or lost the processor: each wake-up is one.
@@ -52,8 +60,8 @@ pub fn resident_kib(pid: u32) -> Result<u64> {
 /// # Errors
 /// The process is gone.
 pub fn context_switches(pid: u32) -> Result<u64> {
-    Ok(status_field(pid, "voluntary_ctxt_switches")?
-        + status_field(pid, "nonvoluntary_ctxt_switches")?)
+    Ok(field(pid, "status", "voluntary_ctxt_switches")?
+        + field(pid, "status", "nonvoluntary_ctxt_switches")?)
 }
 
 /// How long the process has had a processor.
@@ -67,9 +75,9 @@ pub fn cpu_nanoseconds(pid: u32) -> Result<u64> {
     first.with_context(|| format!("{path} makes no sense: {text}"))
 }
 
-/// A number of `/proc/PID/status`, proc(5).
-fn status_field(pid: u32, name: &str) -> Result<u64> {
-    let path = format!("/proc/{pid}/status");
+/// A number of one of the files in `/proc/PID`, proc(5).
+fn field(pid: u32, file: &str, name: &str) -> Result<u64> {
+    let path = format!("/proc/{pid}/{file}");
     let status = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
     status
         .lines()

@@ -6,6 +6,7 @@
 mod bare;
 mod idle;
 mod latency;
+mod preloaded;
 mod replace;
 mod report;
 mod round_trip;
@@ -28,7 +29,7 @@ use self::setup::Setup;
 type Part = fn(&Setup) -> Result<Vec<Row>>;
 
 /// In the order of the table.
-const PARTS: [(&str, Part); 7] = [
+const PARTS: [(&str, Part); 8] = [
     ("start", start::run),
     ("upgrade", replace::upgrades),
     ("recovery", replace::recovery),
@@ -36,6 +37,7 @@ const PARTS: [(&str, Part); 7] = [
     ("memory", idle::memory),
     ("idle", idle::idle),
     ("latency", latency::run),
+    ("preloaded", preloaded::run),
 ];
 
 /// What was asked for.
