@@ -15,7 +15,8 @@ use crate::instance::{Environment, Instance};
 use crate::options::{FdBase, Invocation, Launch, OptionError};
 use crate::pool::{Event, Pool, Version};
 use crate::spawn::{
-    self, Common, FolderError, PlanError, ProgramError, Rules, Source, Versions, WorkingFolder,
+    self, Common, FolderError, Numbering, PlanError, ProgramError, Rules, Source, Versions,
+    WorkingFolder,
 };
 use crate::start::{self, FilesError, Listener, StartError, WantedFiles};
 use crate::sys::process::own_pid;
@@ -227,7 +228,10 @@ fn versions(
         master: own_pid(),
         socket_path: instance.files.command_socket.clone(),
         sockets: instance.listeners.iter().map(Listener::worker_socket).collect(),
-        base: launch.fd_base.unwrap_or(FdBase::Zero),
+        numbering: Numbering {
+            base: launch.fd_base.unwrap_or(FdBase::Zero),
+            listen_fds: launch.settings.listen_fds,
+        },
         rules,
     });
     for (version, source) in sources {

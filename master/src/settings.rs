@@ -53,6 +53,8 @@ pub struct Settings {
     pub signal_timeout: Option<Duration>,
     /// What asks a worker to stop, where it was chosen; see [`Self::stop_signal`].
     pub stop_signal: Option<Signal>,
+    /// Workers find their sockets by the convention of socket activation too.
+    pub listen_fds: bool,
     /// When a worker counts as up.
     pub ack_mode: AckMode,
     /// When a worker that is not up has failed.
@@ -170,6 +172,7 @@ impl Settings {
             max_upgrade_additional: None,
             signal_timeout: None,
             stop_signal: None,
+            listen_fds: false,
             ack_mode: AckMode::Timer(Duration::from_secs_f64(default::ACK_SECONDS)),
             ack_timeout: AckTimeout::Default,
             preload_timeout: Duration::from_secs_f64(default::PRELOAD_TIMEOUT_SECONDS),
@@ -182,9 +185,10 @@ impl Settings {
         self.stop_signal.unwrap_or_else(|| self.default_stop_signal())
     }
 
-    /// USR2 for programs that keep to our protocol.
+    /// USR2 for programs that keep to our protocol, TERM for those of another convention.
     fn default_stop_signal(&self) -> Signal {
         match self.ack_mode {
+            _ if self.listen_fds => Signal::TERM,
             AckMode::Timer(_) | AckMode::Manual => Signal::USR2,
         }
     }

@@ -216,6 +216,7 @@ fn ours() -> impl Strategy<Value = Ours> {
                 ack_timeout,
                 stop_signal: number.1.then(|| "TERM".to_owned()),
                 fd_base,
+                listen_fds: !number.1,
                 chdir: number.1.then(|| b"/srv/current".to_vec()),
                 versions: number.2,
                 gc_before_fork: number.1,

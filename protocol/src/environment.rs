@@ -26,13 +26,25 @@ pub const PRELOAD_FD: &str = "EINHORN_PRELOAD_FD";
 /// Set to `1` for a preloader that is to collect garbage before it forks.
 pub const PRELOAD_GC: &str = "EINHORN_PRELOAD_GC";
 
+/// By the convention of systemd's socket activation: how many sockets there are, from
+/// descriptor [`LISTEN_FDS_START`] on.
+pub const LISTEN_FDS: &str = "LISTEN_FDS";
+/// The pid of the process that the sockets are for.
+pub const LISTEN_PID: &str = "LISTEN_PID";
+/// The names of the sockets, separated by colons.
+pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
+/// The descriptor of the first socket.
+pub const LISTEN_FDS_START: i32 = 3;
+/// What a socket without a name is called in [`LISTEN_FDNAMES`].
+pub const LISTEN_FD_UNNAMED: &str = "unknown";
+
 /// Variables of a service manager above the master; they are the master's own and never
-/// reach a worker.
+/// reach a worker, who finds those of its own master if any.
 pub const SERVICE_MANAGER: [&str; 7] = [
-    "LISTEN_FDS",
-    "LISTEN_PID",
+    LISTEN_FDS,
+    LISTEN_PID,
     "LISTEN_PIDFDID",
-    "LISTEN_FDNAMES",
+    LISTEN_FDNAMES,
     "NOTIFY_SOCKET",
     "WATCHDOG_USEC",
     "WATCHDOG_PID",

@@ -184,6 +184,7 @@ fn ours(
             FdBase::Zero => 0,
             FdBase::One => 1,
         }),
+        listen_fds: pool.settings.listen_fds,
         chdir: instance.launch.chdir.as_deref().map(path_bytes),
         versions: versions::capture(versions, pool),
         gc_before_fork: instance.launch.gc_before_fork,

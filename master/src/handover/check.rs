@@ -18,7 +18,7 @@ use crate::moment::Moment;
 use crate::signal::Signal;
 use crate::spawn::program;
 use crate::sys::children::ExitStatus;
-use crate::sys::process::{self, Pid, SpawnPlan};
+use crate::sys::process::{self, Inherit, Pid, SpawnPlan};
 use crate::sys::{descriptor, signals};
 
 /// How much of what the check prints is kept for the message.
@@ -235,7 +235,7 @@ fn start(
     let null: OwnedFd = File::open("/dev/null").map_err(failed)?.into();
     let mut plan = SpawnPlan::new(program, &arguments);
     plan.environment = variables.iter().map(CString::as_c_str).collect();
-    plan.inherit = vec![answer_end.as_fd()];
+    plan.inherit = vec![Inherit::in_place(answer_end.as_fd())];
     plan.stdio = [Some(null.as_fd()), Some(output_end.as_fd()), Some(output_end.as_fd())];
     plan.process_group = true;
     plan.parent_death = Some(Signal::KILL);

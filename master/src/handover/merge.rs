@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use einhorn_protocol::limit;
 
 use super::workers::rules_of;
-use crate::options::{FdBase, Launch, Nice, OptionName};
+use crate::options::{FdBase, Launch, Nice, OptionError, OptionName};
 use crate::settings::{self, AckMode, AckTimeout, Amount, Settings};
 use crate::state::{self, Bytes, Child, Snapshot};
 
@@ -53,6 +53,10 @@ pub(super) fn merge(typed: Launch, snapshot: &Snapshot) -> Launch {
     replace(&mut launch.chdir, chdir, ours.chdir.map(|path| word(path).into()));
     if !snapshot.orig_cmd.is_empty() {
         launch.orig_cmd = words(&snapshot.orig_cmd);
+    }
+    if launch.settings.listen_fds && launch.preload.is_some() {
+        ::log::warn!("{}; --listen-fds is ignored", OptionError::ListenFdsAndPreload);
+        launch.settings.listen_fds = false;
     }
     launch
 }
@@ -118,6 +122,8 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
             ::log::warn!("state: {key} is {amount:?}, but must be {}; ignored", row.allowed);
         }
     }
+    let takes = !launch.explicit.contains(&OptionName::ListenFds);
+    replace(&mut settings.listen_fds, takes, ours.listen_fds);
     if snapshot.ours.is_some() {
         let stored = rules_of(ours.rules);
         let rules = &mut settings.upgrade;

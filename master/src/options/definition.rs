@@ -24,6 +24,7 @@ pub enum OptionName {
     StopSignal,
     Backlog,
     FdBase,
+    ListenFds,
     CommandSocketAsFd,
     KillChildrenOnExit,
     Preload,
@@ -78,7 +79,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 34] = [
+pub(super) static DEFINITIONS: [Definition; 35] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
@@ -88,6 +89,9 @@ pub(super) static DEFINITIONS: [Definition; 34] = [
     row(Name::FdBase, "fd-base", None, Value("0|1"), SOCKETS,
         "Number of the first EINHORN_FD_ variable; 1 serves workers written to the first \
          edition of the protocol [default: 0]"),
+    row(Name::ListenFds, "listen-fds", None, Nothing, SOCKETS,
+        "Workers also find the sockets by systemd's convention: from descriptor 3 on, with \
+         LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES"),
 
     row(Name::Number, "number", Some('n'), Value("N"), WORKERS,
         "Workers to keep alive, 1 to 10000 [default: 1]"),
@@ -102,7 +106,8 @@ pub(super) static DEFINITIONS: [Definition; 34] = [
          never]"),
     row(Name::StopSignal, "stop-signal", None, Value("SIGNAL"), WORKERS,
         "What asks a worker to stop, everywhere: in upgrades, when there are too many, when the \
-         master gets INT or USR2, by `die`, and with -k [default: USR2]"),
+         master gets INT or USR2, by `die`, and with -k [default: USR2, but TERM with \
+         --listen-fds]"),
     row(Name::KillChildrenOnExit, "kill-children-on-exit", Some('k'), Nothing, WORKERS,
         "Workers get the stop signal when the master ends, however it ends"),
     row(Name::CommandSocketAsFd, "command-socket-as-fd", Some('g'), Nothing, WORKERS,

@@ -60,6 +60,12 @@ pub enum OptionError {
     /// Two options that cannot both hold.
     #[error(transparent)]
     Contradiction(#[from] crate::settings::Contradiction),
+    /// Code that is loaded has descriptors of its own where the sockets would be put.
+    #[error(
+        "--listen-fds cannot be had with --preload: a worker forked from loaded code may use \
+         descriptors from 3 on already (let the code read EINHORN_FD_0, or leave --preload out)"
+    )]
+    ListenFdsAndPreload,
     /// The program's name is an empty word.
     #[error("the program to run has an empty name")]
     EmptyProgram,

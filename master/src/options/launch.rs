@@ -155,6 +155,7 @@ impl Typed<'_> {
 
     fn settings(&self, processors: NonZeroU32) -> Result<Settings, OptionError> {
         let mut settings = Settings::default_for(processors);
+        settings.listen_fds = self.0.get_flag("listen-fds");
         if let Some(mode) =
             self.checked("ack-mode", AckMode::ALLOWED, |value| AckMode::parse(value.to_str()?))?
         {

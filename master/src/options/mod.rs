@@ -66,6 +66,9 @@ pub fn parse(
         return Ok(Invocation::Run(Box::new(launch)));
     }
     launch.settings.check_together()?;
+    if launch.settings.listen_fds && launch.preload.is_some() {
+        return Err(OptionError::ListenFdsAndPreload);
+    }
     if launch.orig_cmd.is_empty() {
         return Ok(Invocation::Usage(definition::help()));
     }

@@ -37,7 +37,7 @@ fn describe(words: &[&str]) -> String {
     };
     let mut said = String::new();
     let plain = bare();
-    let fields: [(&str, String, String); 17] = [
+    let fields: [(&str, String, String); 18] = [
         ("settings", settings_words(&launch.settings), settings_words(&plain.settings)),
         ("binds", format!("{:?}", launch.binds.len()), "0".into()),
         ("name", format!("{:?}", launch.command_name), "None".into()),
@@ -53,6 +53,7 @@ fn describe(words: &[&str]) -> String {
         ("reexec", format!("{:?}", launch.reexec_as), "None".into()),
         ("nice", format!("{:?}", launch.nice), format!("{:?}", plain.nice)),
         ("fd_base", format!("{:?}", launch.fd_base), "None".into()),
+        ("listen_fds", launch.settings.listen_fds.to_string(), "false".into()),
         ("state", format!("{:?}", launch.with_state_fd), "None".into()),
         ("cmd", format!("{:?}", launch.orig_cmd), "[\"prog\"]".into()),
     ];
@@ -138,6 +139,8 @@ fn every_option() {
     check("--max-upgrade-additional 1 prog", "settings=max_upgrade_additional 1");
     check("--drop-env-var A --drop-env-var B prog", "drop=[\"A\", \"B\"]");
     check("--fd-base 1 prog", "fd_base=Some(One)");
+    check("--listen-fds prog", "settings=stop_signal TERM listen_fds=true");
+    check("--listen-fds --stop-signal USR2 prog", "listen_fds=true");
     check("--with-state-fd 7 -- prog", "state=Some(7)");
 }
 

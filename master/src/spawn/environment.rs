@@ -58,12 +58,37 @@ impl FromIterator<(OsString, OsString)> for Environment {
 }
 
 /// A listening socket as a worker is told of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkerSocket {
-    /// Its descriptor's number, the same in master and worker.
+    /// Its descriptor's number in the master; in a worker [`Numbering::number`].
     pub number: RawFd,
     /// Its family.
     pub family: Family,
+    /// Its name.
+    pub name: Option<String>,
+}
+
+/// How a worker's descriptors and the variables about them are numbered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbering {
+    /// Number of the first `EINHORN_FD_` variable.
+    pub base: FdBase,
+    /// With `--listen-fds`: sockets from descriptor 3 on, by systemd's convention too.
+    pub listen_fds: bool,
+}
+
+impl Numbering {
+    /// The number in a worker of the descriptor that has the number `here` in the master.
+    /// Places count the sockets in order, then what else the worker gets.
+    pub fn number(self, place: usize, here: RawFd) -> RawFd {
+        if !self.listen_fds {
+            return here;
+        }
+        RawFd::try_from(place)
+            .ok()
+            .and_then(|place| names::LISTEN_FDS_START.checked_add(place))
+            .unwrap_or(RawFd::MAX)
+    }
 }
 
 /// A variable of the protocol for a worker whose descriptors' numbers are not known yet.
@@ -92,6 +117,8 @@ pub struct SharedEnvironment {
     variables: Vec<CString>,
     protocol: Vec<Variable>,
     sockets: usize,
+    numbering: Numbering,
+    own_pid_in: Option<CString>,
 }
 
 impl SharedEnvironment {
@@ -102,7 +129,7 @@ impl SharedEnvironment {
         master: Pid,
         socket_path: &Path,
         sockets: &[WorkerSocket],
-        base: FdBase,
+        numbering: Numbering,
     ) -> Self {
         let text = |name: &str, value: &[u8]| Variable {
             name: name.to_owned(),
@@ -115,14 +142,31 @@ impl SharedEnvironment {
             text(names::FD_COUNT, sockets.len().to_string().as_bytes()),
             numbers(names::FDS.to_owned(), (0..sockets.len()).collect()),
         ];
-        for (index, place, socket) in numbered(sockets, base) {
+        for (index, place, socket) in numbered(sockets, numbering.base) {
             protocol.push(numbers(format!("{}{index}", names::FD_PREFIX), vec![place]));
             let family = socket.family.name().as_bytes();
             protocol.push(text(&format!("{}{index}", names::FD_FAMILY_PREFIX), family));
         }
-        let own = protocol.iter().filter_map(|variable| in_this_process(variable, sockets));
-        let variables = inherited_variables(start).chain(own).collect();
-        Self { variables, protocol, sockets: sockets.len() }
+        let places = sockets.iter().enumerate();
+        let numbers: Vec<RawFd> =
+            places.map(|(place, socket)| numbering.number(place, socket.number)).collect();
+        let own = protocol.iter().filter_map(|variable| in_a_worker(variable, &numbers));
+        // As a service manager does it, nothing is said where there are no sockets.
+        let listens = numbering.listen_fds && !sockets.is_empty();
+        let convention = listens.then(|| of_the_convention(sockets)).into_iter().flatten();
+        let variables = inherited_variables(start).chain(own).chain(convention).collect();
+        let own_pid_in = listens.then(|| CString::new(names::LISTEN_PID).ok()).flatten();
+        Self { variables, protocol, sockets: sockets.len(), numbering, own_pid_in }
+    }
+
+    /// The variable in which a worker finds its own pid, if there is one.
+    pub fn own_pid_in(&self) -> Option<&CStr> {
+        self.own_pid_in.as_deref()
+    }
+
+    /// How its descriptors are numbered.
+    pub fn numbering(&self) -> Numbering {
+        self.numbering
     }
 
     /// `NAME=value` each.
@@ -166,20 +210,31 @@ pub fn inherited_variables<'a>(
         .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
 }
 
-/// As a worker finds it that has its sockets under the same numbers.
-fn in_this_process(of: &Variable, sockets: &[WorkerSocket]) -> Option<CString> {
+/// As a worker finds it that has its sockets under these numbers.
+fn in_a_worker(of: &Variable, numbers: &[RawFd]) -> Option<CString> {
     let value = match &of.value {
         Value::Text(text) => text.clone(),
         Value::Numbers(places) => {
             let numbers: Vec<String> = places
                 .iter()
-                .filter_map(|place| sockets.get(*place))
-                .map(|socket| socket.number.to_string())
+                .filter_map(|place| numbers.get(*place))
+                .map(RawFd::to_string)
                 .collect();
             numbers.join(" ").into_bytes()
         }
     };
     variable(of.name.as_bytes(), &value)
+}
+
+/// What `sd_listen_fds(3)` and its like read, but for the worker's own pid.
+fn of_the_convention(sockets: &[WorkerSocket]) -> impl Iterator<Item = CString> {
+    let name = |socket: &WorkerSocket| {
+        socket.name.clone().unwrap_or_else(|| names::LISTEN_FD_UNNAMED.to_owned())
+    };
+    let names: Vec<String> = sockets.iter().map(name).collect();
+    [(names::LISTEN_FDS, sockets.len().to_string()), (names::LISTEN_FDNAMES, names.join(":"))]
+        .into_iter()
+        .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
 }
 
 /// The sockets with the numbers of their variables and their places. A single one has both the
@@ -214,7 +269,12 @@ fn variable(name: &[u8], value: &[u8]) -> Option<CString> {
 mod tests {
     use super::*;
 
-    const INET: fn(RawFd) -> WorkerSocket = |number| WorkerSocket { number, family: Family::Inet };
+    const INET: fn(RawFd) -> WorkerSocket =
+        |number| WorkerSocket { number, family: Family::Inet, name: None };
+
+    fn plain(base: FdBase) -> Numbering {
+        Numbering { base, listen_fds: false }
+    }
 
     #[test]
     fn a_name_stands_once() {
@@ -229,8 +289,19 @@ mod tests {
 
     #[track_caller]
     fn check(start: &[(&str, &str)], sockets: &[WorkerSocket], base: FdBase, expect: &[&str]) {
+        check_numbered(start, sockets, plain(base), expect);
+    }
+
+    #[track_caller]
+    fn check_numbered(
+        start: &[(&str, &str)],
+        sockets: &[WorkerSocket],
+        numbering: Numbering,
+        expect: &[&str],
+    ) {
         let start = start.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value)));
-        let shared = SharedEnvironment::new(start, 812, Path::new("/run/e.sock"), sockets, base);
+        let path = Path::new("/run/e.sock");
+        let shared = SharedEnvironment::new(start, 812, path, sockets, numbering);
         let found: Vec<&str> = shared.variables().map(|text| text.to_str().unwrap()).collect();
         assert_eq!(found, expect);
     }
@@ -265,8 +336,8 @@ mod tests {
     fn several_sockets_keep_their_order_and_count_from_the_base() {
         let sockets = [
             INET(9),
-            WorkerSocket { number: 5, family: Family::Inet6 },
-            WorkerSocket { number: 12, family: Family::Unix },
+            WorkerSocket { number: 5, family: Family::Inet6, name: Some("six".into()) },
+            WorkerSocket { number: 12, family: Family::Unix, name: None },
         ];
         let expect = [
             MASTER,
@@ -292,6 +363,33 @@ mod tests {
             "EINHORN_FD_FAMILY_2=AF_INET6",
         ];
         check(&[], &sockets[..2], FdBase::One, &expect);
+    }
+
+    #[test]
+    fn by_the_convention_sockets_count_from_three_and_have_names() {
+        let named = |number, name: &str| WorkerSocket { name: Some(name.into()), ..INET(number) };
+        let numbering = Numbering { base: FdBase::Zero, listen_fds: true };
+        let sockets = [named(9, "web"), INET(3), named(4, "admin")];
+        let expect = [
+            MASTER,
+            SOCK,
+            "EINHORN_FD_COUNT=3",
+            "EINHORN_FDS=3 4 5",
+            "EINHORN_FD_0=3",
+            "EINHORN_FD_FAMILY_0=AF_INET",
+            "EINHORN_FD_1=4",
+            "EINHORN_FD_FAMILY_1=AF_INET",
+            "EINHORN_FD_2=5",
+            "EINHORN_FD_FAMILY_2=AF_INET",
+            "LISTEN_FDS=3",
+            "LISTEN_FDNAMES=web:unknown:admin",
+        ];
+        let inherited = [("LISTEN_FDS", "9"), ("LISTEN_FDNAMES", "x"), ("LISTEN_PID", "1")];
+        check_numbered(&inherited, &sockets, numbering, &expect);
+        let none = [MASTER, SOCK, "EINHORN_FD_COUNT=0", "EINHORN_FDS="];
+        check_numbered(&inherited, &[], numbering, &none);
+        assert_eq!([numbering.number(0, 9), numbering.number(3, 4)], [3, 6]);
+        assert_eq!(plain(FdBase::Zero).number(3, 4), 4);
     }
 
     #[test]
@@ -333,7 +431,7 @@ mod tests {
         let name = OsStr::from_bytes(b"N\xff");
         let value = OsStr::from_bytes(b"\xfe=\n");
         let path = Path::new(OsStr::from_bytes(b"/run/\xe4.sock"));
-        let shared = SharedEnvironment::new([(name, value)], 1, path, &[], FdBase::Zero);
+        let shared = SharedEnvironment::new([(name, value)], 1, path, &[], plain(FdBase::Zero));
         let found: Vec<&[u8]> = shared.variables().map(CStr::to_bytes).collect();
         assert_eq!(found[0], b"N\xff=\xfe=\n");
         assert_eq!(found[2], b"EINHORN_SOCK_PATH=/run/\xe4.sock");
@@ -356,7 +454,7 @@ mod tests {
         let sockets = [INET(9), INET(5)];
         let none: [(&OsStr, &OsStr); 0] = [];
         let path = Path::new("/run/e.sock");
-        let shared = SharedEnvironment::new(none, 812, path, &sockets, FdBase::One);
+        let shared = SharedEnvironment::new(none, 812, path, &sockets, plain(FdBase::One));
         let shown = |variable: &Variable| match &variable.value {
             Value::Text(text) => format!("{}={}", variable.name, String::from_utf8_lossy(text)),
             Value::Numbers(places) => format!("{}={places:?}", variable.name),

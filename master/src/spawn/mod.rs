@@ -16,7 +16,7 @@ pub mod program;
 pub mod versions;
 
 pub use deployed::Deployed;
-pub use environment::{Environment, SharedEnvironment, Value, Variable, WorkerSocket};
+pub use environment::{Environment, Numbering, SharedEnvironment, Value, Variable, WorkerSocket};
 pub use folder::{FolderError, WorkingFolder};
 pub use plan::{Own, PlanError, Rules, WorkerPlan};
 pub use program::{ProgramError, resolve, resolve_command};

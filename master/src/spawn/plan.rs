@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use super::environment::{SharedEnvironment, Variable};
 use crate::signal::Signal;
 use crate::sys::limits::OpenFiles;
-use crate::sys::process::{self, Pid, SpawnPlan};
+use crate::sys::process::{self, Inherit, Pid, SpawnPlan};
 
 /// Why a command cannot be that of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -88,7 +88,8 @@ impl WorkerPlan {
     /// # Errors
     /// Those of fork(2): too many processes, too little memory.
     pub fn start(&self, own: &Own<'_>) -> io::Result<Pid> {
-        let number = own.command_socket.map(|connection| connection.as_raw_fd());
+        let connection = own.command_socket.map(|end| self.inherit(own.listeners.len(), end));
+        let number = connection.map(|connection| connection.number);
         let variables = SharedEnvironment::of_one_worker(own.index, number);
         let Some(first) = self.arguments.first() else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -104,7 +105,12 @@ impl WorkerPlan {
         }
         plan.environment =
             self.environment.variables().chain(variables.iter().map(CString::as_c_str)).collect();
-        plan.inherit = own.listeners.iter().copied().chain(own.command_socket).collect();
+        plan.own_pid_in = self.environment.own_pid_in();
+        let listeners = own.listeners.iter().enumerate();
+        plan.inherit = listeners
+            .map(|(place, listener)| self.inherit(place, *listener))
+            .chain(connection)
+            .collect();
         plan.working_folder = own.folder;
         plan.process_group = true;
         plan.parent_death = own.parent_death;
@@ -112,6 +118,12 @@ impl WorkerPlan {
         plan.open_files = self.rules.open_files;
         plan.shell_for_plain_text = true;
         process::spawn(&plan)
+    }
+
+    /// The descriptor in that place of a worker's.
+    fn inherit<'a>(&self, place: usize, descriptor: BorrowedFd<'a>) -> Inherit<'a> {
+        let here = descriptor.as_raw_fd();
+        Inherit { descriptor, number: self.environment.numbering().number(place, here) }
     }
 }
 
@@ -125,7 +137,7 @@ mod tests {
 
     use super::*;
     use crate::options::FdBase;
-    use crate::spawn::WorkerSocket;
+    use crate::spawn::{Numbering, WorkerSocket};
     use crate::sys::children::{self, ExitStatus};
     use crate::sys::descriptor;
     use crate::sys::socket::{self, Family, ListenOptions};
@@ -137,7 +149,8 @@ mod tests {
     fn environment(start: &[(&str, &str)], sockets: &[WorkerSocket]) -> SharedEnvironment {
         let start = start.iter().map(|(name, value)| (OsStr::new(*name), OsStr::new(*value)));
         let path = Path::new("/run/e.sock");
-        SharedEnvironment::new(start, process::own_pid(), path, sockets, FdBase::Zero)
+        let numbering = Numbering { base: FdBase::Zero, listen_fds: false };
+        SharedEnvironment::new(start, process::own_pid(), path, sockets, numbering)
     }
 
     #[test]
@@ -155,7 +168,8 @@ mod tests {
         let options = ListenOptions { reuse_address: false, nonblocking: false, backlog: 1 };
         let listener = socket::listen_internet("127.0.0.1:0".parse().unwrap(), options).unwrap();
         let (report, writer) = descriptor::pipe().unwrap();
-        let sockets = [WorkerSocket { number: listener.as_raw_fd(), family: Family::Inet }];
+        let sockets =
+            [WorkerSocket { number: listener.as_raw_fd(), family: Family::Inet, name: None }];
         let environment = environment(&[("EINHORN_FD_3", "1"), ("A", "b c")], &sockets);
         // The second descriptor stands in for a connection; the script writes to it.
         let script = "{ echo $0 $A $EINHORN_CHILD_INDEX ${EINHORN_FD_3-none}; \

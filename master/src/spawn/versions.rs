@@ -16,10 +16,9 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use super::deployed::{Deployed, Whereabouts};
-use super::environment::{Environment, SharedEnvironment, WorkerSocket};
+use super::environment::{Environment, Numbering, SharedEnvironment, WorkerSocket};
 use super::folder::WorkingFolder;
 use super::plan::{Own, PlanError, Rules, WorkerPlan};
-use crate::options::FdBase;
 use crate::pool::Version;
 use crate::sys::process::Pid;
 
@@ -32,8 +31,8 @@ pub struct Common {
     pub socket_path: PathBuf,
     /// The bound sockets, in order.
     pub sockets: Vec<WorkerSocket>,
-    /// `--fd-base`.
-    pub base: FdBase,
+    /// `--fd-base` and `--listen-fds`.
+    pub numbering: Numbering,
     /// Limits, nice level and the like.
     pub rules: Rules,
 }
@@ -127,7 +126,7 @@ impl Versions {
             common.master,
             &common.socket_path,
             &common.sockets,
-            common.base,
+            common.numbering,
         );
         let plan = WorkerPlan::new(&source.command, environment, common.rules)?;
         self.entries.insert(version, Entry { source, plan, said: false });
@@ -237,6 +236,7 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+    use crate::options::FdBase;
     use crate::sys::children::{self, ExitStatus};
     use crate::sys::descriptor;
     use crate::sys::process::own_pid;
@@ -286,7 +286,7 @@ mod tests {
             master: own_pid(),
             socket_path: "/run/e.sock".into(),
             sockets: Vec::new(),
-            base: FdBase::Zero,
+            numbering: Numbering { base: FdBase::Zero, listen_fds: false },
             rules: Rules::default(),
         })
     }

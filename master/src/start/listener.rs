@@ -41,7 +41,11 @@ impl Listener {
 
     /// What a worker is told of it.
     pub fn worker_socket(&self) -> WorkerSocket {
-        WorkerSocket { number: self.descriptor.as_raw_fd(), family: self.family }
+        WorkerSocket {
+            number: self.descriptor.as_raw_fd(),
+            family: self.family,
+            name: self.address.name.clone(),
+        }
     }
 
     /// The file that it made.

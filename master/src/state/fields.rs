@@ -71,6 +71,7 @@ record!(Ours, {
     Optional ack_timeout,
     Optional stop_signal,
     Optional fd_base,
+    Usual listen_fds,
     Optional chdir,
     Optional versions,
     Usual gc_before_fork,

@@ -241,6 +241,7 @@ pub struct AckTimer {
 }
 
 /// What no other master knows, under `:einhorn`.
+#[expect(clippy::struct_excessive_bools, reason = "a key of the format each")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Ours {
     /// `--ack-timeout` in seconds; 0: never; absent: the default rule.
@@ -249,6 +250,8 @@ pub struct Ours {
     pub stop_signal: Option<String>,
     /// `--fd-base`.
     pub fd_base: Option<u8>,
+    /// `--listen-fds`.
+    pub listen_fds: bool,
     /// `--chdir`.
     pub chdir: Option<Bytes>,
     /// What the versions that may be started run.

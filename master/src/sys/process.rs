@@ -7,6 +7,7 @@
 //! [`SpawnPlan::inherit`], as far as all others are close-on-exec.
 #![allow(unsafe_code, reason = "fork, execve and the calls between them")]
 
+use std::cell::Cell;
 use std::ffi::{CStr, CString};
 use std::io;
 use std::marker::PhantomData;
@@ -34,8 +35,11 @@ pub struct SpawnPlan<'a> {
     pub arguments: Vec<&'a CStr>,
     /// Its environment, `NAME=value` each.
     pub environment: Vec<&'a CStr>,
-    /// Descriptors that it keeps under their numbers. This process's own stay close-on-exec.
-    pub inherit: Vec<BorrowedFd<'a>>,
+    /// A variable in which it finds its own pid, by its name.
+    pub own_pid_in: Option<&'a CStr>,
+    /// Descriptors that it gets, each under a number of its own. This process's own stay
+    /// close-on-exec.
+    pub inherit: Vec<Inherit<'a>>,
     /// What becomes its standard input, output and error; none: this process's own.
     pub stdio: [Option<BorrowedFd<'a>>; 3],
     /// The folder that it runs in; none: this process's own.
@@ -53,6 +57,22 @@ pub struct SpawnPlan<'a> {
     pub shell_for_plain_text: bool,
 }
 
+/// A descriptor that a new process gets.
+#[derive(Clone, Copy, Debug)]
+pub struct Inherit<'a> {
+    /// What it is here.
+    pub descriptor: BorrowedFd<'a>,
+    /// Its number there, above 2.
+    pub number: RawFd,
+}
+
+impl<'a> Inherit<'a> {
+    /// Under the number that it has here.
+    pub fn in_place(descriptor: BorrowedFd<'a>) -> Self {
+        Self { descriptor, number: descriptor.as_raw_fd() }
+    }
+}
+
 impl<'a> SpawnPlan<'a> {
     /// The least: a program with its arguments, an empty environment and nothing else changed.
     pub fn new(program: &'a CStr, arguments: &'a [CString]) -> Self {
@@ -60,6 +80,7 @@ impl<'a> SpawnPlan<'a> {
             program,
             arguments: arguments.iter().map(CString::as_c_str).collect(),
             environment: Vec::new(),
+            own_pid_in: None,
             inherit: Vec::new(),
             stdio: [None; 3],
             working_folder: None,
@@ -95,7 +116,7 @@ pub fn group_of(pid: Pid) -> Option<Pid> {
 /// # Errors
 /// Those of fork(2).
 pub fn spawn(plan: &SpawnPlan<'_>) -> io::Result<Pid> {
-    let child = Child::prepare(plan);
+    let mut child = Child::prepare(plan);
     // SAFETY: the child only runs `Child::run`, which keeps to async-signal-safe calls.
     match unsafe { libc::fork() } {
         -1 => Err(io::Error::last_os_error()),
@@ -125,8 +146,42 @@ impl<'a> Pointers<'a> {
         Self { pointers, strings: PhantomData }
     }
 
+    /// One more string, which must live as long.
+    fn push(&mut self, string: *const libc::c_char) {
+        self.pointers.insert(self.pointers.len().saturating_sub(1), string);
+    }
+
     pub(super) fn as_ptr(&self) -> *const *const libc::c_char {
         self.pointers.as_ptr()
+    }
+}
+
+/// A variable with room for a pid that only the child knows.
+struct OwnPid {
+    /// `NAME=`, the digits, and a NUL at the end in any case.
+    text: Vec<Cell<u8>>,
+    /// Where the digits begin.
+    start: usize,
+}
+
+impl OwnPid {
+    fn variable(name: &CStr) -> Self {
+        let text = [name.to_bytes(), b"=", &[0; DIGITS + 1]].concat();
+        let start = name.to_bytes().len() + 1;
+        Self { text: text.into_iter().map(Cell::new).collect(), start }
+    }
+
+    fn as_ptr(&self) -> *const libc::c_char {
+        self.text.as_ptr().cast()
+    }
+
+    /// Allocates nothing.
+    fn write(&self, pid: Pid) {
+        let mut digits = [0; DIGITS];
+        let room = self.text.iter().skip(self.start);
+        for (place, digit) in room.zip(decimal(pid, &mut digits)) {
+            place.set(*digit);
+        }
     }
 }
 
@@ -135,8 +190,12 @@ struct Child<'a> {
     program: &'a CStr,
     arguments: Pointers<'a>,
     environment: Pointers<'a>,
+    own_pid: Option<OwnPid>,
     shell_arguments: Option<Pointers<'a>>,
-    inherit: Vec<RawFd>,
+    /// Numbers here and there.
+    inherit: Vec<(RawFd, RawFd)>,
+    /// No number there is above it.
+    inherit_max: RawFd,
     stdio: [Option<RawFd>; 3],
     working_folder: Option<RawFd>,
     process_group: bool,
@@ -151,12 +210,20 @@ impl<'a> Child<'a> {
             let rest = plan.arguments.iter().skip(1).copied();
             Pointers::of([c"sh", plan.program].into_iter().chain(rest))
         };
+        let inherit = plan.inherit.iter().map(|one| (one.descriptor.as_raw_fd(), one.number));
+        let pid_variable = plan.own_pid_in.map(OwnPid::variable);
+        let mut environment = Pointers::of(plan.environment.iter().copied());
+        if let Some(variable) = &pid_variable {
+            environment.push(variable.as_ptr());
+        }
         Self {
             program: plan.program,
             arguments: Pointers::of(plan.arguments.iter().copied()),
-            environment: Pointers::of(plan.environment.iter().copied()),
+            environment,
+            own_pid: pid_variable,
             shell_arguments: plan.shell_for_plain_text.then(shell),
-            inherit: plan.inherit.iter().map(AsRawFd::as_raw_fd).collect(),
+            inherit_max: plan.inherit.iter().map(|one| one.number).max().unwrap_or(0),
+            inherit: inherit.collect(),
             stdio: plan.stdio.map(|end| end.map(|end| end.as_raw_fd())),
             working_folder: plan.working_folder.map(|folder| folder.as_raw_fd()),
             process_group: plan.process_group,
@@ -171,7 +238,7 @@ impl<'a> Child<'a> {
 
     /// # Safety
     /// Only in the child of a fork. It allocates nothing, takes no lock and does not unwind.
-    unsafe fn run(&self) -> ! {
+    unsafe fn run(&mut self) -> ! {
         // SAFETY: every call is async-signal-safe (signal-safety(7)) or a bare system call;
         // all pointers are to memory that was prepared before the fork.
         unsafe {
@@ -179,20 +246,28 @@ impl<'a> Child<'a> {
                 libc::setpgid(0, 0);
             }
             default_dispositions();
-            if let Some(limit) = &self.open_files {
-                libc::setrlimit(libc::RLIMIT_NOFILE, limit);
-            }
             if let Some(level) = self.nice
                 && libc::setpriority(libc::PRIO_PROCESS, 0, level) != 0
             {
                 self.say(b"einhorn: cannot set the nice level of ", errno());
             }
-            self.arrange_descriptors();
+            self.arrange_stdio();
             if let Some(folder) = self.working_folder
                 && libc::fchdir(folder) != 0
             {
                 self.say(b"einhorn: cannot enter the working folder of ", errno());
                 libc::_exit(EXIT_CANNOT_RUN);
+            }
+            // Last, since descriptors of this process's own may have the numbers that they get.
+            if !self.arrange_inherited() {
+                self.say(b"einhorn: cannot hand the descriptors to ", errno());
+                libc::_exit(EXIT_CANNOT_RUN);
+            }
+            if let Some(limit) = &self.open_files {
+                libc::setrlimit(libc::RLIMIT_NOFILE, limit);
+            }
+            if let Some(own_pid) = &self.own_pid {
+                own_pid.write(libc::getpid());
             }
             if let Some((signal, parent)) = self.parent_death {
                 libc::prctl(libc::PR_SET_PDEATHSIG, signal);
@@ -221,7 +296,7 @@ impl<'a> Child<'a> {
 
     /// # Safety
     /// As [`Child::run`].
-    unsafe fn arrange_descriptors(&self) {
+    unsafe fn arrange_stdio(&self) {
         // SAFETY: fcntl and dup2 on numbers; what is closed by dup2 belongs to nobody here,
         // since this process is about to become another program.
         unsafe {
@@ -244,9 +319,35 @@ impl<'a> Child<'a> {
                     None => {}
                 }
             }
-            for &number in &self.inherit {
-                keep_open(number);
+        }
+    }
+
+    /// Whether all have their numbers.
+    ///
+    /// # Safety
+    /// As [`Child::run`].
+    unsafe fn arrange_inherited(&mut self) -> bool {
+        // SAFETY: as in `arrange_stdio`.
+        unsafe {
+            // Whoever could stand where another one goes moves out of the way first.
+            for (source, target) in &mut self.inherit {
+                if source != target && *source <= self.inherit_max {
+                    *source = libc::fcntl(
+                        *source,
+                        libc::F_DUPFD_CLOEXEC,
+                        self.inherit_max.saturating_add(1),
+                    );
+                }
             }
+            for &(source, target) in &self.inherit {
+                if source == target {
+                    // To be duplicated onto itself it would stay close-on-exec.
+                    keep_open(source);
+                } else if libc::dup2(source, target) < 0 {
+                    return false;
+                }
+            }
+            true
         }
     }
 

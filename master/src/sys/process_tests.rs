@@ -1,6 +1,6 @@
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use super::*;
 use crate::sys::children::{self, ChildState, Exit, ExitStatus};
@@ -63,12 +63,80 @@ fn exactly_the_listed_descriptors_are_open() {
     let script = "cd /proc/self/fd; for n in *; do test -e $n && echo $n; done";
     let arguments = shell(script);
     let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
-    plan.inherit = vec![kept.as_fd()];
+    plan.inherit = vec![Inherit::in_place(kept.as_fd())];
     let (text, _) = run(&plan);
     let numbers: Vec<RawFd> = text.lines().map(|line| line.parse().unwrap()).collect();
     assert!(numbers.contains(&kept.as_raw_fd()), "{text}");
     assert!(!numbers.contains(&other.as_raw_fd()), "{text}");
     assert!(descriptor::is_close_on_exec(kept.as_fd()).unwrap());
+}
+
+#[test]
+fn descriptors_change_their_numbers_in_any_order() {
+    alone!();
+    descriptor::mark_all_close_on_exec().unwrap();
+    let list = "exec find /proc/self/fd -lname 'pipe:*' -printf '%f %l\n'";
+    let arguments = shell(list);
+    let (ends, _others): (Vec<_>, Vec<_>) = (0..4).map(|_| descriptor::pipe().unwrap()).unzip();
+    let base = ends[0].as_raw_fd();
+    let what = |end: &OwnedFd| {
+        let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+        std::fs::read_link(path).unwrap().to_str().unwrap().to_owned()
+    };
+    // Shifted, reversed, in place, in a circle, far away, twice.
+    let orders: [&[(usize, RawFd)]; 7] = [
+        &[(0, base + 2), (1, base + 4), (2, base + 6)],
+        &[(0, base + 2), (1, base + 1), (2, base)],
+        &[(0, base), (1, base + 2)],
+        &[(0, base + 2), (1, base + 4), (2, base)],
+        &[(0, base + 2), (1, base), (2, base + 4), (3, base + 60)],
+        &[(3, base), (3, base + 2), (0, base + 4)],
+        &[(0, 3), (1, 4), (2, 5), (3, 6)],
+    ];
+    for order in orders {
+        let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+        plan.inherit = order
+            .iter()
+            .map(|&(place, number)| Inherit { descriptor: ends[place].as_fd(), number })
+            .collect();
+        let mut expect: Vec<String> =
+            order.iter().map(|&(place, to)| format!("{to} {}", what(&ends[place]))).collect();
+        expect.sort();
+        let (text, status) = run(&plan);
+        assert_eq!(status, ExitStatus::Exited(0), "{text}");
+        let mut found: Vec<String> = text.lines().map(str::to_owned).collect();
+        found.retain(|line| !line.starts_with("1 ") && !line.starts_with("2 "));
+        found.sort();
+        assert_eq!(found, expect, "{order:?}");
+    }
+    assert!(ends.iter().all(|end| descriptor::is_close_on_exec(end.as_fd()).unwrap()));
+}
+
+#[test]
+fn a_number_that_no_process_can_have_ends_the_child() {
+    let (end, _other) = descriptor::pipe().unwrap();
+    let arguments = shell("echo runs");
+    let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+    plan.inherit = vec![Inherit { descriptor: end.as_fd(), number: RawFd::MAX - 1 }];
+    let (text, status) = run(&plan);
+    assert_eq!(status, ExitStatus::Exited(EXIT_CANNOT_RUN), "{text}");
+    assert!(text.contains("cannot hand the descriptors to /bin/sh: "), "{text}");
+}
+
+#[test]
+fn the_child_finds_its_own_pid() {
+    let arguments = shell("test $OWN = $$ && echo $A; env | grep -c ^OWN=");
+    for _ in 0..20 {
+        let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
+        let path = c(&format!("PATH={}", std::env::var("PATH").unwrap()));
+        plan.environment = vec![c"A=1", &path];
+        plan.own_pid_in = Some(c"OWN");
+        assert_eq!(run(&plan), ("1\n1\n".to_owned(), ExitStatus::Exited(0)));
+    }
+    let room = OwnPid::variable(c"OWN");
+    room.write(Pid::MAX);
+    let text: Vec<u8> = room.text.iter().map(Cell::get).collect();
+    assert_eq!(text, [b"OWN=2147483647".as_slice(), &[0]].concat());
 }
 
 #[test]

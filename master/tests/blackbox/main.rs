@@ -12,6 +12,7 @@ mod einhornsh_with_master;
 mod files;
 mod json_and_yaml;
 mod kill_children;
+mod listen_fds;
 mod listeners;
 mod logging;
 mod nested;

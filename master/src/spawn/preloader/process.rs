@@ -14,7 +14,7 @@ use crate::spawn::environment::{Variable, inherited_variables};
 use crate::spawn::plan::Rules;
 use crate::spawn::versions::Source;
 use crate::sys::channel::{self, Received};
-use crate::sys::process::{self, Pid, SpawnPlan};
+use crate::sys::process::{self, Inherit, Pid, SpawnPlan};
 use crate::sys::{memory_file, reason, signals};
 
 /// A preloader that runs. Dropping it closes its channel, which ends it.
@@ -64,7 +64,8 @@ impl Preloader {
         }
         let mut plan = SpawnPlan::new(&program, &arguments);
         plan.environment = variables.iter().map(CString::as_c_str).collect();
-        plan.inherit = [&far].into_iter().chain(&script).map(AsFd::as_fd).collect();
+        plan.inherit =
+            [&far].into_iter().chain(&script).map(|end| Inherit::in_place(end.as_fd())).collect();
         plan.working_folder = source.folder.as_ref().map(AsFd::as_fd);
         plan.process_group = true;
         plan.parent_death = Some(Signal::KILL);
