@@ -178,6 +178,8 @@ fn ours() -> impl Strategy<Value = Ours> {
             soaking: failed && newcomer,
             newcomer,
             failed,
+            stale: failed.then(|| "requested".to_string()),
+            recycling: newcomer,
         },
     );
     let preloader = (

@@ -20,6 +20,8 @@ pub const UPGRADE: &str = "upgrade";
 pub const UPGRADE_FLEET: &str = "upgrade_fleet";
 /// Gives the upgrade in progress up.
 pub const ABORT: &str = "abort";
+/// Replaces workers.
+pub const RECYCLE: &str = "recycle";
 /// One worker more.
 pub const INC: &str = "inc";
 /// One worker less.
@@ -38,7 +40,7 @@ pub const LOUDER: &str = "louder";
 pub const CONFIG: &str = "config";
 
 /// What a person can ask for, in alphabetical order.
-pub const FOR_PEOPLE: [&str; 16] = [
+pub const FOR_PEOPLE: [&str; 17] = [
     ABORT,
     CONFIG,
     DEC,
@@ -48,6 +50,7 @@ pub const FOR_PEOPLE: [&str; 16] = [
     INC,
     LOUDER,
     QUIETER,
+    RECYCLE,
     RELOAD,
     SET_WORKERS,
     SIGNAL,

@@ -16,6 +16,8 @@ pub const UNKNOWN_COMMAND: &str = "unknown_command";
 pub const BAD_ARGUMENTS: &str = "bad_arguments";
 /// No signal has that name.
 pub const UNKNOWN_SIGNAL: &str = "unknown_signal";
+/// No worker has that pid or index.
+pub const UNKNOWN_WORKER: &str = "unknown_worker";
 /// The caller's uid may not speak to this master.
 pub const NOT_PERMITTED: &str = "not_permitted";
 /// Too many connections or too much unsent output.

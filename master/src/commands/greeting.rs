@@ -7,7 +7,7 @@ use crate::control::{Reply, Request};
 use crate::psych::Value;
 
 /// What this master can do beyond the protocol of 2012, for programs that ask.
-const CAPABILITIES: [&str; 5] = ["json", "error", "status", "abort", "set_workers"];
+const CAPABILITIES: [&str; 6] = ["json", "error", "status", "abort", "set_workers", "recycle"];
 
 pub(super) fn ehlo(context: &Context<'_>, request: &Request) -> Outcome {
     let user = request.user.as_deref().unwrap_or("stranger");

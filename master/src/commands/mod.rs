@@ -6,6 +6,7 @@
 
 mod config;
 mod greeting;
+mod recycle;
 mod signal;
 mod state;
 mod status;
@@ -134,7 +135,7 @@ pub struct Command {
 }
 
 /// Every command, in the order of `help`.
-pub static TABLE: [Command; 18] = [
+pub static TABLE: [Command; 19] = [
     row(
         command::STATUS,
         "[json]",
@@ -169,6 +170,13 @@ pub static TABLE: [Command; 18] = [
         "re-execute the master and leave the workers alone",
         0,
         upgrade::reload,
+    ),
+    row(
+        command::RECYCLE,
+        "PID|INDEX|all",
+        "replace workers: each is asked to stop once a replacement is up",
+        1,
+        recycle::recycle,
     ),
     row(command::INC, "", "one worker more", 0, target::inc),
     row(command::DEC, "", "one worker less", 0, target::dec),

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Context, ListenerFacts, Outcome};
 use crate::control::Request;
-use crate::pool::{Phase, Upgrade, UpgradeMode, Worker};
+use crate::pool::{Phase, Stale, Upgrade, UpgradeMode, Worker};
 use crate::psych::Value;
 
 pub(super) fn status(context: &Context<'_>, request: &Request) -> Outcome {
@@ -26,6 +26,8 @@ fn stage(context: &Context<'_>, worker: &Worker) -> &'static str {
         (true, _, _) if worker.failed => "failed",
         (true, _, _) => "stopping",
         (false, true, true) if !worker.counts => "soaking",
+        (false, true, true) if worker.recycling => "recycling",
+        (false, true, true) if worker.stale.is_some() => "up, stale",
         (false, true, true) => "up",
         (false, true, false) => "up, old",
         (false, false, _) => "starting",
@@ -89,6 +91,8 @@ fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
         "version": worker.version,
         "stage": stage(context, worker),
         "acked": worker.acked,
+        "stale": worker.stale.map(Stale::name),
+        "recycling": worker.recycling,
         "uptime_seconds": context.now.since(worker.spinup_time).as_secs_f64(),
         "signaled": signals,
         "due": context.pool.due(worker).map(|(what, at)| {
@@ -113,7 +117,7 @@ fn table(context: &Context<'_>) -> String {
         format!("einhorn {}, pid {}: {}", env!("CARGO_PKG_VERSION"), context.pid, context.title),
         format!(
             "{} of {} up, {} starting, {} stopping; version {}",
-            census.acked(),
+            census.acked() + census.recycling(),
             pool.settings().number,
             census.unacked(),
             census.stopping(),

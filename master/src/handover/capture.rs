@@ -230,6 +230,8 @@ fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
             soaking: worker.acked && !worker.counts,
             newcomer: worker.newcomer,
             failed: worker.failed,
+            stale: worker.stale.map(|stale| stale.name().to_string()),
+            recycling: worker.recycling,
         },
     ))
 }

@@ -8,7 +8,7 @@ use einhorn_protocol::{error_code, limit};
 use crate::moment::{Moment, WallTime};
 use crate::options::Launch;
 use crate::pool::{
-    Failure, PendingReload, Pid, Pool, RequestNumber, Restored, Rollback, SpawnId, Upgrade,
+    Failure, PendingReload, Pid, Pool, RequestNumber, Restored, Rollback, SpawnId, Stale, Upgrade,
     UpgradeEnd, UpgradeMode, Worker,
 };
 use crate::settings::UpgradeRules;
@@ -152,6 +152,9 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
         None => snapshot.upgrading && child.version == snapshot.version,
     };
     worker.failed = known.failed;
+    worker.stale = known.stale.as_deref().and_then(Stale::from_name);
+    // Only what counts and is known to be stale can be in the middle of it.
+    worker.recycling = known.recycling && worker.stale.is_some() && child.acked && !known.soaking;
     worker.counts = child.acked && !known.soaking;
     worker.acked_at = child.acked.then(|| on_clock(now, known.acked_monotonic, now));
     worker.spinup_time = on_clock(spinup_time, known.spinup_monotonic, now);

@@ -102,7 +102,7 @@ impl Pool {
             worker.pid = Some(pid);
             worker.spinup_time = now;
         });
-        self.report(Report::Started { worker: self.name(id), version });
+        self.report_start(Report::Started { worker: self.name(id), version }, false);
         for signal in due {
             self.actions.push_back(Action::Signal { id, pid, signal });
         }
@@ -131,7 +131,7 @@ impl Pool {
     pub(super) fn acknowledgement_deadline(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
         match self.settings.ack_mode {
-            _ if worker.acked => self.change(id, |worker| worker.counts = true),
+            _ if worker.acked => self.let_count(id),
             AckMode::Timer(_) => self.acknowledge(now, id),
             AckMode::Manual => {
                 let waited = ack_timeout(worker, &self.settings)
@@ -139,7 +139,10 @@ impl Pool {
                 let why = Why::NotAcknowledged(waited);
                 self.pace_of(id).note_death();
                 self.change(id, |worker| worker.failed = true);
-                self.ask_to_stop(now, id, self.settings.stop_signal(), why);
+                let signal = self.settings.stop_signal();
+                self.record_signal(now, id, signal);
+                let worker = self.name(id);
+                self.report_start(Report::Signaled { worker, signal, why }, true);
                 self.note_failure(id, &why.to_string());
             }
         }
@@ -151,19 +154,32 @@ impl Pool {
         self.change(id, |worker| {
             worker.acked = true;
             worker.acked_at = Some(now);
-            worker.counts = !worker.newcomer || soak.is_zero();
         });
+        if soak.is_zero() || self.workers.get(&id).is_some_and(|worker| !worker.newcomer) {
+            self.let_count(id);
+        }
         let (acked, target) = (self.census.acked(), self.target());
         self.report(Report::Acknowledged { worker: self.name(id), acked, target });
     }
 
+    /// From now on it is one of those that serve. Only an upgrade goes on to call it new.
+    fn let_count(&mut self, id: SpawnId) {
+        self.note_replacement_up();
+        let is_upgrading = self.upgrade.is_some();
+        self.change(id, |worker| {
+            worker.counts = true;
+            worker.newcomer &= is_upgrading;
+        });
+    }
+
     /// How long newcomers must live after they are up.
     pub(super) fn soak(&self) -> Duration {
-        self.upgrade.as_ref().map_or(Duration::ZERO, |upgrade| upgrade.rules.soak)
+        self.upgrade.as_ref().map_or(self.settings.upgrade.soak, |upgrade| upgrade.rules.soak)
     }
 
     pub(super) fn note_fleet_up(&mut self) {
-        if !self.fleet_was_up && self.census.counted() >= self.target() {
+        let serving = self.census.counted() + self.census.recycling();
+        if !self.fleet_was_up && serving >= self.target() {
             self.fleet_was_up = true;
             self.report(Report::FleetUp { target: self.target() });
         }

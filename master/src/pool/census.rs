@@ -18,8 +18,12 @@ pub enum Standing {
     ModernSoaking,
     /// Of the current version, and it counts.
     ModernServing,
+    /// Of the current version, and it serves until its replacement counts.
+    ModernRecycling,
     /// Of the current version, asked to stop.
     ModernStopping,
+    /// Of the current version, asked to stop because its replacement counts.
+    ModernRecycled,
     /// Of another version, and it never came to count.
     OldUnproven,
     /// Of another version, and it serves.
@@ -31,7 +35,9 @@ pub enum Standing {
 /// What `worker` is when `current` is the current version.
 pub fn standing(worker: &Worker, current: Version) -> Standing {
     match (worker.version == current, worker.is_stopping(), worker.counts) {
+        (true, true, _) if worker.recycling => Standing::ModernRecycled,
         (true, true, _) => Standing::ModernStopping,
+        (true, false, true) if worker.recycling => Standing::ModernRecycling,
         (true, false, true) => Standing::ModernServing,
         (true, false, false) if worker.acked => Standing::ModernSoaking,
         (true, false, false) => Standing::ModernUnacked,
@@ -44,7 +50,7 @@ pub fn standing(worker: &Worker, current: Version) -> Standing {
 /// All workers, filed by standing, each set in the order of starting.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Census {
-    filed: [BTreeSet<SpawnId>; 7],
+    filed: [BTreeSet<SpawnId>; 9],
 }
 
 impl Census {
@@ -70,12 +76,13 @@ impl Census {
         self.filed.iter().map(BTreeSet::len).sum()
     }
 
-    /// Of the current version, those asked to stop included (slow stoppers must not multiply).
+    /// Of the current version, those asked to stop included (slow stoppers must not multiply),
+    /// but without those that others take the place of.
     pub fn modern(&self) -> usize {
         self.modern_unsignaled() + self.count(Standing::ModernStopping)
     }
 
-    /// Of the current version and not asked to stop.
+    /// Of the current version, not asked to stop and not being replaced.
     pub fn modern_unsignaled(&self) -> usize {
         self.unacked() + self.acked()
     }
@@ -100,6 +107,16 @@ impl Census {
         self.count(Standing::ModernServing)
     }
 
+    /// Of the current version, and they serve until their replacements count.
+    pub fn recycling(&self) -> usize {
+        self.count(Standing::ModernRecycling)
+    }
+
+    /// Asked to stop because their replacements count, and still alive.
+    pub fn recycled_stopping(&self) -> usize {
+        self.count(Standing::ModernRecycled)
+    }
+
     /// Of another version and not asked to stop.
     pub fn old(&self) -> usize {
         self.count(Standing::OldUnproven) + self.count(Standing::OldServing)
@@ -112,7 +129,7 @@ impl Census {
 
     /// Asked to stop and still alive, of whatever version.
     pub fn stopping(&self) -> usize {
-        self.count(Standing::ModernStopping) + self.count(Standing::OldStopping)
+        self.count(Standing::ModernStopping) + self.recycled_stopping() + self.old_stopping()
     }
 
     /// How many workers of the current version are to be started for `goal`.

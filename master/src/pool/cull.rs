@@ -28,7 +28,10 @@ impl Pool {
                 self.retire_old(now, serving.saturating_sub(self.target()), Why::Replaced);
             }
             Some(_) => self.retire_superseded(now),
-            None => self.retire_old(now, usize::MAX, Why::OldVersion),
+            None => {
+                self.retire_old(now, usize::MAX, Why::OldVersion);
+                self.retire_recycled(now);
+            }
         }
         self.retire_excess(now);
     }

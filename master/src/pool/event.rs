@@ -76,6 +76,8 @@ pub enum Event {
     },
     /// The upgrade in progress is to be given up.
     AbortRequested,
+    /// These workers are to be replaced.
+    RecycleRequested(Vec<SpawnId>),
     /// Settings are new; the target may be among them.
     SettingsChanged(Settings),
     /// All workers are to get a signal, which does not ask them to stop.

@@ -16,10 +16,12 @@ mod deadlines;
 mod event;
 mod index;
 mod pace;
+mod recycle;
 mod replenish;
 mod report;
 mod restore;
 mod rollback;
+mod stale;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -36,12 +38,14 @@ pub use pace::interval;
 pub use report::{Callers, Report, Seconds, UpgradeEnd, Why};
 pub use restore::Restored;
 pub use rollback::Rollback;
+pub use stale::Stale;
 pub use upgrade::{Failure, PendingReload, Phase, Upgrade};
 pub use worker::{Exit, Pid, SpawnId, Version, Worker};
 
 use self::deadlines::Deadlines;
 use self::index::Indexes;
 use self::pace::Pace;
+use self::recycle::Recycling;
 use crate::moment::Moment;
 use crate::settings::Settings;
 
@@ -72,6 +76,7 @@ pub struct Pool {
     old_pace: Pace,
     last_upgraded: Option<Moment>,
     replenish_at: Option<Duration>,
+    recycling: Recycling,
     pending_reload: Option<PendingReload>,
     upgrade: Option<Upgrade>,
     last_request: RequestNumber,
@@ -97,6 +102,7 @@ impl Pool {
             old_pace: Pace::default(),
             last_upgraded: None,
             replenish_at: None,
+            recycling: Recycling::default(),
             pending_reload: None,
             upgrade: None,
             last_request: 0,
@@ -112,7 +118,7 @@ impl Pool {
             (Stage::Finished, _) => return,
             (Stage::Serving, Event::Start) => self.spawn_missing(now),
             (Stage::Serving, Event::Adopted) => self.continue_after_reload(now),
-            (Stage::Stopping, Event::Start) => {}
+            (Stage::Stopping, Event::Start | Event::RecycleRequested(_)) => {}
             // Another master may hand over an upgrade that cannot be any more.
             (Stage::Stopping, Event::Adopted) => self.leave_upgrade(),
             (_, Event::Spawned { id, pid }) => self.note_spawned(now, id, pid),
@@ -130,6 +136,7 @@ impl Pool {
                 Stage::Stopping,
                 Event::ReloadRequested | Event::UpgradeRequested { .. } | Event::AbortRequested,
             ) => self.refuse_while_stopping(),
+            (Stage::Serving, Event::RecycleRequested(ids)) => self.request_recycling(&ids),
             (_, Event::SettingsChanged(settings)) => self.change_settings(settings),
             (_, Event::SignalRequested(signal)) => self.signal_all(signal),
             (_, Event::StopRequested(signal)) => self.stop(now, signal),
@@ -210,11 +217,15 @@ impl Pool {
     }
 
     fn settle(&mut self, now: Moment) {
+        let was_upgrading = self.upgrade.is_some();
         match self.stage {
             Stage::Serving => {
                 self.pass_canaries(now);
-                self.replenish(now);
-                self.cull(now);
+                self.replace(now);
+                // What waited for the end of the upgrade has its turn.
+                if was_upgrading && self.upgrade.is_none() {
+                    self.replace(now);
+                }
                 self.note_fleet_up();
                 self.report_progress(false);
             }
@@ -224,6 +235,12 @@ impl Pool {
             }
             Stage::Stopping | Stage::Finished => {}
         }
+    }
+
+    fn replace(&mut self, now: Moment) {
+        self.begin_recycling();
+        self.replenish(now);
+        self.cull(now);
     }
 
     /// Everything whose time has come.
@@ -252,6 +269,7 @@ impl Pool {
         let soak = self.soak();
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.census.unfile(id, standing(worker, self.version));
+        self.recycling.unfile(worker);
         if let Some(at) = worker.deadline.take() {
             self.deadlines.remove(at, id);
         }
@@ -260,6 +278,7 @@ impl Pool {
         if let Some(at) = worker.deadline {
             self.deadlines.insert(at, id);
         }
+        self.recycling.file(worker);
         self.census.file(id, standing(worker, self.version));
     }
 
@@ -275,6 +294,7 @@ impl Pool {
     fn remove(&mut self, id: SpawnId) -> Option<Worker> {
         let worker = self.workers.remove(&id)?;
         self.census.unfile(id, standing(&worker, self.version));
+        self.recycling.unfile(&worker);
         if let Some(at) = worker.deadline {
             self.deadlines.remove(at, id);
         }

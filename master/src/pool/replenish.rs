@@ -97,7 +97,10 @@ impl Pool {
         worker.version = version;
         worker.index = self.indexes.take();
         worker.newcomer = version == self.version
-            && self.upgrade.as_ref().is_some_and(|upgrade| upgrade.rollback.is_none());
+            && self
+                .upgrade
+                .as_ref()
+                .map_or(self.is_recycling(), |upgrade| upgrade.rollback.is_none());
         self.pace_of_version(version).last_spinup = Some(now);
         let (id, index) = (worker.id, worker.index);
         self.insert(worker);
@@ -115,7 +118,7 @@ impl Pool {
         let pace = self.pace_of_version(worker.version);
         pace.note_failed_start();
         let next = pace.interval(seconds);
-        self.report(Report::NotStarted { index: worker.index, reason, next });
+        self.report_start(Report::NotStarted { index: worker.index, reason, next }, true);
     }
 
     pub(super) fn note_exit(&mut self, id: SpawnId, exit: Exit) {
@@ -125,11 +128,15 @@ impl Pool {
             self.report(Report::Stopped { worker: name, exit });
             return;
         }
-        if worker.acked {
+        if worker.acked && worker.newcomer && self.is_recycling() {
+            // It did not soak to the end; that is no better than not coming up.
+            let next = self.note_early_death(worker.version);
+            self.report_start(Report::DiedSoaking { worker: name, exit, next }, true);
+        } else if worker.acked {
             self.report(Report::Died { worker: name, exit });
         } else {
             let next = self.note_early_death(worker.version);
-            self.report(Report::DiedEarly { worker: name, exit, next });
+            self.report_start(Report::DiedEarly { worker: name, exit, next }, true);
         }
         self.note_failure_of(&worker, &exit.to_string());
     }

@@ -7,6 +7,7 @@ use einhorn_protocol::error_code;
 use log::Level;
 
 use super::event::{RequestNumber, UpgradeMode};
+use super::stale::Stale;
 use super::upgrade::Failure;
 use super::worker::{Exit, Version};
 use crate::signal::Signal;
@@ -28,6 +29,8 @@ pub enum Why {
     StillAlive(Duration),
     /// An operator's command.
     Requested,
+    /// It was stale and its replacement is up.
+    Recycled,
 }
 
 impl fmt::Display for Why {
@@ -44,6 +47,7 @@ impl fmt::Display for Why {
                 write!(f, "it was asked to stop {} ago and is still alive", Seconds(*after))
             }
             Self::Requested => f.write_str("as requested"),
+            Self::Recycled => f.write_str("its replacement is up"),
         }
     }
 }
@@ -152,6 +156,8 @@ pub enum Report {
     Pinged { worker: Name },
     /// A worker that nobody asked to stop was gone before it was up.
     DiedEarly { worker: Name, exit: Exit, next: Duration },
+    /// A worker that nobody asked to stop was gone before it had soaked.
+    DiedSoaking { worker: Name, exit: Exit, next: Duration },
     /// A worker that nobody asked to stop is gone.
     Died { worker: Name, exit: Exit },
     /// A worker that was asked to stop is gone.
@@ -160,6 +166,12 @@ pub enum Report {
     Signaled { worker: Name, signal: Signal, why: Why },
     /// Everyone gets a signal.
     SignaledAll { count: usize, signal: Signal, why: Why },
+    /// A worker is to be replaced.
+    Stale { worker: Name, stale: Stale },
+    /// Replacements do not come up, and the stale workers stay.
+    ReplacementFailed { kept: Name, others: usize },
+    /// What was said before, about another attempt.
+    Again(Box<Report>),
     /// The target is reached for the first time.
     FleetUp { target: usize },
     /// An upgrade begins.
@@ -208,11 +220,15 @@ impl Report {
     pub fn level(&self) -> Level {
         match self {
             // The lines about each worker say it already, but for a reminder.
-            Self::Pinged { .. } | Self::UpgradeProgress { again: false, .. } => Level::Debug,
-            Self::AcknowledgementIgnored { .. } | Self::DiedEarly { .. } | Self::Died { .. } => {
-                Level::Warn
+            Self::Pinged { .. } | Self::UpgradeProgress { again: false, .. } | Self::Again(_) => {
+                Level::Debug
             }
-            Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. }
+            Self::AcknowledgementIgnored { .. }
+            | Self::DiedEarly { .. }
+            | Self::DiedSoaking { .. }
+            | Self::Died { .. }
+            | Self::ReplacementFailed { .. }
+            | Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. }
             | Self::RollbackBegun { .. } => Level::Warn,
             Self::NotStarted { .. }
             | Self::ReloadFailed { .. }
@@ -226,6 +242,7 @@ impl Report {
             | Self::Stopped { .. }
             | Self::Signaled { .. }
             | Self::SignaledAll { .. }
+            | Self::Stale { .. }
             | Self::FleetUp { .. }
             | Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }
@@ -244,6 +261,7 @@ impl Report {
             | Self::Withdrawn { .. }
             | Self::Acknowledged { .. }
             | Self::DiedEarly { .. }
+            | Self::DiedSoaking { .. }
             | Self::Died { .. }
             | Self::Stopped { .. }
             | Self::Signaled { .. }
@@ -254,10 +272,13 @@ impl Report {
             Self::AcknowledgementIgnored { .. }
             | Self::Pinged { .. }
             | Self::SignaledAll { .. }
+            | Self::Stale { .. }
+            | Self::ReplacementFailed { .. }
             | Self::FleetUp { .. }
             | Self::UpgradeEnded { .. }
             | Self::ReloadFailed { .. }
             | Self::AllGone => false,
+            Self::Again(report) => report.is_progress(),
         }
     }
 }
@@ -288,6 +309,11 @@ impl fmt::Display for Report {
                 "worker {worker} exited before it was acknowledged: {exit}; next start in {}",
                 Seconds(*next)
             ),
+            Self::DiedSoaking { worker, exit, next } => write!(
+                f,
+                "worker {worker} exited before it had soaked: {exit}; next start in {}",
+                Seconds(*next)
+            ),
             Self::Died { worker, exit } => {
                 write!(f, "worker {worker} exited: {exit}; nobody asked it to")
             }
@@ -298,6 +324,20 @@ impl fmt::Display for Report {
             Self::SignaledAll { count, signal, why } => {
                 write!(f, "sent {signal} to {}: {why}", Count(*count, "worker"))
             }
+            Self::Stale { worker, stale } => {
+                write!(f, "worker {worker} is to be replaced, {stale}")
+            }
+            Self::ReplacementFailed { kept, others: 0 } => write!(
+                f,
+                "the replacement of worker {kept} did not come up; it stays until one does, and \
+                 that is tried in silence"
+            ),
+            Self::ReplacementFailed { kept, others } => write!(
+                f,
+                "the replacements of worker {kept} and {others} more did not come up; they stay \
+                 until some do, and that is tried in silence"
+            ),
+            Self::Again(report) => report.fmt(f),
             Self::FleetUp { target } => write!(f, "{} up", Count(*target, "worker")),
             Self::ReloadFailed { reason } => {
                 write!(f, "reload failed, everything is as it was: {reason}")

@@ -13,7 +13,7 @@ impl Pool {
         self.report(Report::Signaled { worker: self.name(id), signal, why });
     }
 
-    fn record_signal(&mut self, now: Moment, id: SpawnId, signal: Signal) {
+    pub(super) fn record_signal(&mut self, now: Moment, id: SpawnId, signal: Signal) {
         self.change(id, |worker| {
             worker.signaled.insert(signal);
             worker.last_signaled_at.get_or_insert(now);

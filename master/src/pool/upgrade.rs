@@ -255,6 +255,7 @@ impl Pool {
             self.old_pace = self.pace;
         }
         self.pace.reset();
+        self.suspend_recycling();
         // Those that soak for an upgrade that is no more have no soak to wait for.
         self.upgrade = Some(Upgrade::begin(mode, rules, request, to, now));
         self.forget_newcomers();

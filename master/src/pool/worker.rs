@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::stale::Stale;
 use crate::moment::Moment;
 use crate::psych::Value;
 use crate::signal::Signal;
@@ -73,7 +74,8 @@ pub struct Worker {
     /// It counts as one of those that serve: it is up, and where an upgrade wants newcomers
     /// to soak it has done so.
     pub counts: bool,
-    /// It is a newcomer of an upgrade, so that the upgrade's rules hold for it.
+    /// It is a newcomer of an upgrade, or replaces a stale worker, so that the rules for
+    /// newcomers hold for it.
     pub newcomer: bool,
     /// Signals by which it was asked to stop; empty while it should go on.
     pub signaled: BTreeSet<Signal>,
@@ -81,6 +83,10 @@ pub struct Worker {
     pub last_signaled_at: Option<Moment>,
     /// It did not come up in time, which is why it was asked to stop.
     pub failed: bool,
+    /// Why another one is to take its place.
+    pub stale: Option<Stale>,
+    /// Its replacement has begun.
+    pub recycling: bool,
     /// When it was started.
     pub spinup_time: Moment,
     /// When it last pinged.
@@ -106,6 +112,8 @@ impl Worker {
             signaled: BTreeSet::new(),
             last_signaled_at: None,
             failed: false,
+            stale: None,
+            recycling: false,
             spinup_time: now,
             pinged_at: None,
             pinged_request_id: None,

@@ -155,4 +155,6 @@ record!(OurWorker, {
     Usual soaking,
     Usual newcomer,
     Usual failed,
+    Optional stale,
+    Usual recycling,
 });

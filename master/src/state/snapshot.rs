@@ -397,6 +397,7 @@ pub struct OurClient {
 }
 
 /// A worker beyond the Ruby format.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct OurWorker {
     /// Its start by the monotonic clock, in nanoseconds.
@@ -411,4 +412,8 @@ pub struct OurWorker {
     pub newcomer: bool,
     /// It did not come up in time.
     pub failed: bool,
+    /// Why another one is to take its place.
+    pub stale: Option<String>,
+    /// Its replacement has begun.
+    pub recycling: bool,
 }

@@ -17,6 +17,7 @@ mod listeners;
 mod logging;
 mod nested;
 mod no_connection_lost;
+mod recycling;
 mod reload;
 mod signals;
 mod start;

@@ -22,6 +22,8 @@ enum Step {
     Reload(bool),
     Abort,
     ForkFails(bool),
+    Recycle(u8),
+    RecycleAll,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -35,6 +37,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => any::<bool>().prop_map(Step::Reload),
         1 => Just(Step::Abort),
         1 => any::<bool>().prop_map(Step::ForkFails),
+        1 => any::<u8>().prop_map(Step::Recycle),
+        1 => Just(Step::RecycleAll),
     ]
 }
 
@@ -126,7 +130,7 @@ impl World {
     /// Workers that count and that nobody asked to stop, of whatever version.
     fn serving(&self) -> usize {
         let census = self.pool.census();
-        census.counted() + census.of(Standing::OldServing).count()
+        census.counted() + census.recycling() + census.of(Standing::OldServing).count()
     }
 
     fn is_loss(&self, event: &Event) -> bool {
@@ -171,7 +175,19 @@ impl World {
         assert!(census.modern_unsignaled() <= target, "the excess is retired at once");
         if pool.upgrade().is_none() {
             assert_eq!(census.old(), 0, "old workers are retired outside an upgrade");
+        } else {
+            assert_eq!(census.recycling(), 0, "an upgrade replaces them itself");
         }
+        let most = pool.settings().max_unacked.get() as usize;
+        let begun = census.recycling() + census.recycled_stopping();
+        assert!(begun <= most, "{begun} are being recycled, of {most} at a time");
+        for worker in pool.workers().filter(|worker| worker.recycling) {
+            assert!(worker.stale.is_some() && worker.counts, "{worker} is replaced for a reason");
+        }
+        let waiting = |worker: &&crate::pool::Worker| {
+            worker.stale.is_some() && !worker.recycling && !worker.is_stopping()
+        };
+        assert_eq!(pool.waiting_to_be_recycled(), pool.workers().filter(waiting).count());
         if let Some(first) = pool.next_deadline() {
             assert!(first > Duration::ZERO);
         }
@@ -235,6 +251,15 @@ impl World {
             Step::Reload(_) => {}
             Step::Abort => self.handle(Event::AbortRequested),
             Step::ForkFails(fails) => self.fork_fails = fails,
+            Step::Recycle(number) => {
+                if let Some(id) = self.pick(number, |_| true) {
+                    self.handle(Event::RecycleRequested(vec![id]));
+                }
+            }
+            Step::RecycleAll => {
+                let all = self.pool.workers().map(|worker| worker.id).collect();
+                self.handle(Event::RecycleRequested(all));
+            }
         }
     }
 
@@ -264,6 +289,8 @@ impl World {
         assert_eq!(census.acked(), target, "it settles at its target");
         assert_eq!(census.alive(), target, "and nobody else is left");
         assert!(self.pool.upgrade().is_none(), "no upgrade is left over");
+        assert_eq!(census.recycling(), 0, "everyone stale is replaced");
+        assert_eq!(self.pool.waiting_to_be_recycled(), 0, "and nobody waits for it");
         assert_eq!(self.pool.next_deadline(), None, "nothing wakes it without cause");
     }
 }

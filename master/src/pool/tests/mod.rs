@@ -3,6 +3,7 @@
 mod acknowledging;
 mod culling;
 mod histories;
+mod recycling;
 mod replenishing;
 mod script;
 mod stopping;

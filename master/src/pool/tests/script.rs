@@ -121,6 +121,18 @@ impl Player {
             ["fleet"] => Event::UpgradeRequested { mode: UpgradeMode::Fleet, rules, request },
             ["reload", "failed"] => Event::ReloadFailed { reason: "no such file".into() },
             ["abort"] => Event::AbortRequested,
+            ["recycle", "all"] => {
+                Event::RecycleRequested(self.pool.workers().map(|worker| worker.id).collect())
+            }
+            ["recycle", worker] => Event::RecycleRequested(vec![id(worker)]),
+            ["unacked", number] => Event::SettingsChanged(Settings {
+                max_unacked: number.parse().expect("a number above 0"),
+                ..self.pool.settings().clone()
+            }),
+            ["additional", number] => Event::SettingsChanged(Settings {
+                max_upgrade_additional: Some(number.parse().expect("a number above 0")),
+                ..self.pool.settings().clone()
+            }),
             _ => panic!("no such event: {words:?}"),
         }
     }
@@ -176,6 +188,7 @@ fn tell(report: &Report, transcript: &mut String) {
             writeln!(transcript, "    {end} v{from} to v{to}, callers {callers}")
         }
         Report::FleetUp { .. } => writeln!(transcript, "    fleet up"),
+        Report::ReplacementFailed { .. } => writeln!(transcript, "    the stale ones stay"),
         _ => Ok(()),
     };
 }

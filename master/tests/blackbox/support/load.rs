@@ -20,6 +20,8 @@ const CLIENTS: usize = 2;
 const PAUSE: Duration = Duration::from_millis(1);
 /// Clients at once where nothing may be lost.
 const MANY_CLIENTS: usize = 8;
+/// Stages of a worker that counts and that nobody asked to stop.
+const SERVING: [&str; 4] = ["up", "up, old", "up, stale", "recycling"];
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -157,7 +159,7 @@ impl Watch {
                     serde_json::from_str(reply["message"].as_str().unwrap()).unwrap();
                 let serving = workers(&status)
                     .iter()
-                    .filter(|worker| matches!(worker["stage"].as_str(), Some("up" | "up, old")))
+                    .filter(|worker| SERVING.contains(&worker["stage"].as_str().unwrap()))
                     .count();
                 let alive = workers(&status).len();
                 // One more may be the check of the next master.
