@@ -4,7 +4,6 @@ use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroU32;
 
-use einhorn_protocol::environment::UPGRADE_CHECK_FD;
 
 use crate::event_loop::Master;
 use crate::finish::Leftovers;
@@ -94,7 +93,7 @@ pub fn run(
         Invocation::Help(text) | Invocation::Version(text) => say(text, 0),
         Invocation::Usage(text) => say(text, 1),
         Invocation::UpgradeCheck { .. } => {
-            handover::answer_upgrade_check(environment.get(UPGRADE_CHECK_FD))?;
+            handover::answer_upgrade_check(&environment)?;
             say(String::new(), 0)
         }
         Invocation::Run(launch) => {

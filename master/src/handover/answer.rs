@@ -10,6 +10,8 @@ use std::os::fd::RawFd;
 
 use einhorn_protocol::environment::UPGRADE_CHECK_FD;
 
+use super::launcher;
+use crate::instance::Environment;
 use crate::state::FORMAT;
 use crate::sys::descriptor;
 
@@ -44,7 +46,7 @@ impl Kind {
     }
 }
 
-fn answer() -> String {
+fn own_words() -> String {
     format!("{NAME} {} {STATE_FORMAT} {FORMAT}\n", env!("CARGO_PKG_VERSION"))
 }
 
@@ -60,6 +62,12 @@ pub enum AnswerError {
          sockets would not either; use a --reexec-as that keeps descriptors open"
     )]
     Closed(RawFd),
+    /// A Ruby master's command would lose its sockets.
+    #[error(
+        "`{0}` closes descriptors, so the reload would lose every socket and the state; use a \
+         command that keeps them open (`bundle exec --keep-file-descriptors`)"
+    )]
+    Lost(String),
     /// It cannot be written to.
     #[error("cannot write to descriptor {0} ({UPGRADE_CHECK_FD}): {1}")]
     Unwritable(RawFd, String),
@@ -69,14 +77,21 @@ pub enum AnswerError {
 ///
 /// # Errors
 /// Somebody asked and cannot be answered.
-pub fn answer_upgrade_check(asked: Option<&OsStr>) -> Result<(), AnswerError> {
-    let Some(asked) = asked else { return Ok(()) };
+pub fn answer_upgrade_check(environment: &Environment) -> Result<(), AnswerError> {
+    let Some(asked) = environment.get(UPGRADE_CHECK_FD) else {
+        return launcher::loses_descriptors(environment)
+            .map_or(Ok(()), |command| Err(AnswerError::Lost(command)));
+    };
+    answer(asked)
+}
+
+fn answer(asked: &OsStr) -> Result<(), AnswerError> {
     let typed = asked.to_string_lossy();
     let number: RawFd =
         typed.parse().map_err(|_| AnswerError::NoNumber(typed.clone().into_owned()))?;
     let descriptor = descriptor::take_over(number).map_err(|_| AnswerError::Closed(number))?;
     std::fs::File::from(descriptor)
-        .write_all(answer().as_bytes())
+        .write_all(own_words().as_bytes())
         .map_err(|error| AnswerError::Unwritable(number, error.to_string()))
 }
 
@@ -86,7 +101,7 @@ mod tests {
 
     #[test]
     fn the_answer_is_read_as_it_is_written() {
-        assert_eq!(Kind::read(&answer()), Kind::Ours { state_format: FORMAT });
+        assert_eq!(Kind::read(&own_words()), Kind::Ours { state_format: FORMAT });
     }
 
     #[test]
@@ -99,10 +114,10 @@ mod tests {
 
     #[test]
     fn a_lost_descriptor_fails_the_check() {
-        let lost = answer_upgrade_check(Some(OsStr::new("987654")));
+        let lost = answer(OsStr::new("987654"));
         assert_eq!(lost, Err(AnswerError::Closed(987_654)));
-        let words = answer_upgrade_check(Some(OsStr::new("five")));
+        let words = answer(OsStr::new("five"));
         assert_eq!(words, Err(AnswerError::NoNumber("five".into())));
-        assert_eq!(answer_upgrade_check(None), Ok(()));
+        assert_eq!(answer_upgrade_check(&Environment::default()), Ok(()));
     }
 }

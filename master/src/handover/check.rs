@@ -39,7 +39,7 @@ pub enum Verdict {
 
 /// Which question is being asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Question {
+pub(super) enum Question {
     /// `--upgrade-check`.
     CanYouStart,
     /// An option that no master has: whoever takes it is none.
@@ -204,13 +204,15 @@ impl Check {
     }
 }
 
-struct Started {
-    pid: Pid,
-    answer: File,
-    output: File,
+/// A question that was asked.
+pub(super) struct Started {
+    pub(super) pid: Pid,
+    pub(super) answer: File,
+    pub(super) output: File,
 }
 
-fn start(
+/// Asks a command.
+pub(super) fn start(
     question: Question,
     program: &CString,
     command: &[CString],

@@ -8,6 +8,7 @@ mod answer;
 mod capture;
 mod check;
 mod inherited;
+mod launcher;
 mod listeners;
 mod merge;
 mod preloaders;

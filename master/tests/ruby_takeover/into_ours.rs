@@ -152,6 +152,30 @@ fn a_launcher_in_between_keeps_what_crosses() {
     process.had_no_complaints();
 }
 
+/// As old ones of `bundle exec` do: ours, which is not loaded but executed, would come up
+/// without a socket and without a state.
+#[test]
+fn a_launcher_that_closes_descriptors_is_found_out_before_it_is_too_late() {
+    let (process, told) = serving();
+    let before = process.listening(&told);
+    let closing = "exec ruby --disable=gems -e 'exec(*ARGV, close_others: true)' --";
+    process.next_is_script(&format!("{closing} {EINHORN} \"$@\""));
+    let mut client = process.master.client();
+    client.send(yaml_request("upgrade", "u"));
+    assert!(yaml_reply(&mut client).waits);
+    process.told("not reloaded");
+    let next = process.master.folder.word("next/einhorn");
+    process.master.wait_for_line(&format!("`{next}` closes descriptors"));
+    assert_eq!(process.listening(&told), before);
+    for port in ports_in(&told) {
+        visit(port);
+    }
+    process.next_is_ours();
+    process.master.signal(Signal::HUP);
+    assert_eq!(follow(&mut client, &"u".into()).error, None);
+    process.had_no_complaints();
+}
+
 /// A reload that fails leaves the Ruby master where it is, whatever the reason.
 #[test]
 fn a_check_that_fails_leaves_the_ruby_master_in_place() {
