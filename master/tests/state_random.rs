@@ -166,8 +166,10 @@ prop_compose! {
 
 fn ours() -> impl Strategy<Value = Ours> {
     let file = || option::of((any::<u64>(), any::<u64>()));
-    let listener = (option::of(text()), bytes(), file())
-        .prop_map(|(name, typed, unix_file)| OurListener { name, typed, unix_file });
+    let slot_fds = option::of(vec(any::<i32>(), 0..3));
+    let listener = (option::of(text()), bytes(), file(), slot_fds).prop_map(
+        |(name, typed, unix_file, slot_fds)| OurListener { name, typed, unix_file, slot_fds },
+    );
     let client =
         (any::<bool>(), any::<u64>()).prop_map(|(json, request)| OurClient { json, request });
     let worker = (option::of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(
@@ -180,6 +182,7 @@ fn ours() -> impl Strategy<Value = Ours> {
             failed,
             stale: failed.then(|| "requested".to_string()),
             recycling: newcomer,
+            slot: spinup_monotonic.and_then(|start| u32::try_from(start / 4).ok()),
         },
     );
     let preloader = (

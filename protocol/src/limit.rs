@@ -22,6 +22,8 @@ pub const ACK_WAIT_SECONDS: u64 = 30;
 pub const SPAWN_INTERVAL_SECONDS_MAX: u64 = 30;
 /// Longest run of the check whether a new master can start, in seconds.
 pub const UPGRADE_CHECK_SECONDS_MAX: u64 = 60;
+/// Longest wait for the queue of a slot that goes, in seconds.
+pub const DRAIN_SECONDS_MAX: u64 = 10;
 /// Longest message between a master and a preloader.
 pub const PRELOAD_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Most descriptors in one message to a preloader: what Linux takes (`SCM_MAX_FD`, unix(7)).

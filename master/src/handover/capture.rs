@@ -232,6 +232,7 @@ fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
             failed: worker.failed,
             stale: worker.stale.map(|stale| stale.name().to_string()),
             recycling: worker.recycling,
+            slot: worker.slot,
         },
     ))
 }

@@ -34,6 +34,7 @@ pub(super) fn ours_of(listener: &Listener) -> OurListener {
         name: listener.address.name.clone(),
         typed: listener.address.typed.as_bytes().to_vec(),
         unix_file: listener.identity.map(|identity| (identity.device, identity.inode)),
+        slot_fds: None,
     }
 }
 

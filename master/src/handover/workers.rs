@@ -50,6 +50,7 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
     });
     Pool::restore(Restored {
         settings: launch.settings.clone(),
+        balanced: false,
         version: snapshot.version,
         committed: if is_foreign { committed(snapshot, &workers) } else { ours.committed_version },
         deaths_before_ack: snapshot.consecutive_deaths_before_ack,
@@ -155,6 +156,7 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
     worker.stale = known.stale.as_deref().and_then(Stale::from_name);
     // Only what counts and is known to be stale can be in the middle of it.
     worker.recycling = known.recycling && worker.stale.is_some() && child.acked && !known.soaking;
+    worker.slot = known.slot;
     worker.counts = child.acked && !known.soaking;
     worker.acked_at = child.acked.then(|| on_clock(now, known.acked_monotonic, now));
     worker.spinup_time = on_clock(spinup_time, known.spinup_monotonic, now);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use einhorn_protocol::default;
+use einhorn_protocol::{default, limit};
 
 use super::report::{Report, Why};
 use super::worker::{Pid, SpawnId, Worker};
@@ -25,6 +25,8 @@ pub enum Due {
     Failed,
     /// It has soaked and counts.
     Counts,
+    /// It is asked to stop, whoever still waits in its queue.
+    Stopped,
     /// It did not stop in time and is killed.
     Killed,
 }
@@ -36,12 +38,14 @@ impl Due {
             Self::Up => "up",
             Self::Failed => "failed",
             Self::Counts => "counts",
+            Self::Stopped => "stopped",
             Self::Killed => "killed",
         }
     }
 }
 
-/// The one deadline that `worker` has: to be up, to count, to have failed, or to be killed.
+/// The one deadline that `worker` has: to be up, to count, to have failed, to be asked to stop
+/// after it drained, or to be killed.
 /// `soak` is what the upgrade in progress wants of its newcomers.
 pub(super) fn deadline_of(
     worker: &Worker,
@@ -51,6 +55,10 @@ pub(super) fn deadline_of(
     worker.pid?;
     if worker.is_stopping() {
         return if worker.is_killed() { None } else { kill_deadline(worker, settings) };
+    }
+    if let Some(draining) = worker.draining {
+        let wait = Duration::from_secs(limit::DRAIN_SECONDS_MAX);
+        return Some(draining.since.monotonic.saturating_add(wait));
     }
     if worker.counts {
         return None;
@@ -85,6 +93,7 @@ impl Pool {
     pub fn due(&self, worker: &Worker) -> Option<(Due, Duration)> {
         let what = match self.settings.ack_mode {
             _ if worker.is_stopping() => Due::Killed,
+            _ if worker.draining.is_some() => Due::Stopped,
             _ if worker.acked => Due::Counts,
             AckMode::Timer(_) => Due::Up,
             AckMode::Manual => Due::Failed,

@@ -34,6 +34,7 @@ impl Pool {
             }
         }
         self.retire_excess(now);
+        self.keep_unconfirmed();
     }
 
     /// As many count as there are to be, or a rollback has no hope of that.
@@ -43,9 +44,8 @@ impl Pool {
     }
 
     fn retire_old(&mut self, now: Moment, count: usize, why: Why) {
-        let chosen: Vec<SpawnId> = self.census.old_in_order_of_retirement().take(count).collect();
-        for id in chosen {
-            self.ask_to_stop(now, id, self.settings.stop_signal(), why);
+        for id in self.old_to_retire(count) {
+            self.retire(now, id, why);
         }
     }
 
@@ -58,13 +58,17 @@ impl Pool {
         let chosen: Vec<SpawnId> =
             self.census.of(Standing::OldUnproven).filter(is_superseded).collect();
         for id in chosen {
-            self.ask_to_stop(now, id, self.settings.stop_signal(), Why::OldVersion);
+            self.retire(now, id, Why::OldVersion);
         }
     }
 
     /// Modern workers beyond the target: those not yet up first, then the highest index, so
     /// that the indexes of those who stay have no gaps.
     fn retire_excess(&mut self, now: Moment) {
+        if self.is_balanced() {
+            self.retire_beyond(now);
+            return;
+        }
         let excess = self.census.modern_unsignaled().saturating_sub(self.target());
         if excess == 0 {
             return;
@@ -77,7 +81,7 @@ impl Pool {
             candidates.append(&mut of_standing);
         }
         for id in candidates.into_iter().take(excess) {
-            self.ask_to_stop(now, id, self.settings.stop_signal(), Why::AboveTarget);
+            self.retire(now, id, Why::AboveTarget);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What happens to the pool and what it wants done.
 
 use super::report::Report;
+use super::slots::Slot;
 use super::worker::{Exit, Pid, SpawnId, Version};
 use crate::psych::Value;
 use crate::settings::{Settings, UpgradeRules};
@@ -73,6 +74,11 @@ pub enum Event {
     ReloadFailed {
         /// Why, for the log and the callers.
         reason: String,
+    },
+    /// Nobody waits in the queue of a slot that drains.
+    Drained {
+        /// Which one.
+        slot: Slot,
     },
     /// The upgrade in progress is to be given up.
     AbortRequested,

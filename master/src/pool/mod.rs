@@ -21,6 +21,7 @@ mod replenish;
 mod report;
 mod restore;
 mod rollback;
+mod slots;
 mod stale;
 mod stop;
 #[cfg(test)]
@@ -38,6 +39,7 @@ pub use pace::interval;
 pub use report::{Callers, Report, Seconds, UpgradeEnd, Why};
 pub use restore::Restored;
 pub use rollback::Rollback;
+pub use slots::{Draining, Slot};
 pub use stale::Stale;
 pub use upgrade::{Failure, PendingReload, Phase, Upgrade};
 pub use worker::{Exit, Pid, SpawnId, Version, Worker};
@@ -46,6 +48,7 @@ use self::deadlines::Deadlines;
 use self::index::Indexes;
 use self::pace::Pace;
 use self::recycle::Recycling;
+use self::slots::Slots;
 use crate::moment::Moment;
 use crate::settings::Settings;
 
@@ -67,6 +70,7 @@ pub struct Pool {
     workers: BTreeMap<SpawnId, Worker>,
     by_pid: HashMap<Pid, SpawnId>,
     indexes: Indexes,
+    slots: Option<Slots>,
     census: Census,
     deadlines: Deadlines,
     next_id: u64,
@@ -93,6 +97,7 @@ impl Pool {
             workers: BTreeMap::new(),
             by_pid: HashMap::new(),
             indexes: Indexes::default(),
+            slots: None,
             census: Census::default(),
             deadlines: Deadlines::default(),
             next_id: 0,
@@ -110,6 +115,13 @@ impl Pool {
             fleet_was_up: false,
             actions: VecDeque::new(),
         }
+    }
+
+    /// The same, with a slot for each worker if it is to be `balanced`.
+    #[must_use]
+    pub fn balanced(mut self, balanced: bool) -> Self {
+        self.slots = balanced.then(|| Slots::new(self.settings.number));
+        self
     }
 
     /// Takes in what happened at `now`.
@@ -131,6 +143,7 @@ impl Pool {
                 self.request_upgrade(mode, rules, request);
             }
             (_, Event::ReloadFailed { reason }) => self.note_reload_failed(reason),
+            (_, Event::Drained { slot }) => self.note_drained(now, slot),
             (Stage::Serving, Event::AbortRequested) => self.abort(),
             (
                 Stage::Stopping,
@@ -249,6 +262,8 @@ impl Pool {
             let Some(worker) = self.workers.get(&id) else { break };
             if worker.is_stopping() {
                 self.kill(now, id);
+            } else if worker.draining.is_some() {
+                self.give_draining_up(now, id);
             } else {
                 self.acknowledgement_deadline(now, id);
             }
@@ -258,6 +273,9 @@ impl Pool {
 
     fn change_settings(&mut self, settings: Settings) {
         self.settings = settings;
+        if let Some(slots) = &mut self.slots {
+            slots.set_target(self.settings.number);
+        }
         let ids: Vec<SpawnId> = self.workers.keys().copied().collect();
         for id in ids {
             self.change(id, |_| {});
@@ -270,6 +288,9 @@ impl Pool {
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.census.unfile(id, standing(worker, self.version));
         self.recycling.unfile(worker);
+        if let Some(slots) = &mut self.slots {
+            slots.unfile(worker);
+        }
         if let Some(at) = worker.deadline.take() {
             self.deadlines.remove(at, id);
         }
@@ -280,6 +301,9 @@ impl Pool {
         }
         self.recycling.file(worker);
         self.census.file(id, standing(worker, self.version));
+        if let Some(slots) = &mut self.slots {
+            slots.file(worker, self.version);
+        }
     }
 
     fn insert(&mut self, worker: Worker) {
@@ -295,6 +319,9 @@ impl Pool {
         let worker = self.workers.remove(&id)?;
         self.census.unfile(id, standing(&worker, self.version));
         self.recycling.unfile(&worker);
+        if let Some(slots) = &mut self.slots {
+            slots.unfile(&worker);
+        }
         if let Some(at) = worker.deadline {
             self.deadlines.remove(at, id);
         }
@@ -312,6 +339,7 @@ impl Pool {
         for (&id, worker) in &self.workers {
             self.census.file(id, standing(worker, version));
         }
+        self.file_again();
     }
 
     fn name(&self, id: SpawnId) -> String {

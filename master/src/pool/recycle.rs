@@ -105,9 +105,9 @@ impl Pool {
             0 => return,
             _ => self.census.of(Standing::ModernRecycling).collect(),
         };
-        chosen.sort_by_key(|&id| (stale(id), id));
+        chosen.sort_by_key(|&id| (!self.is_covered(id), stale(id), id));
         for id in chosen.into_iter().take(excess) {
-            self.ask_to_stop(now, id, self.settings.stop_signal(), Why::Recycled);
+            self.retire(now, id, Why::Recycled);
         }
     }
 

@@ -20,7 +20,7 @@ impl Pool {
             }
             self.spawn(now, self.committed);
         }
-        while self.census.missing(self.goal()) > 0 && !self.is_held_back() {
+        while self.missing(self.goal()) > 0 && !self.is_held_back() {
             if !self.is_due(now, self.pace) {
                 break;
             }
@@ -30,7 +30,7 @@ impl Pool {
 
     /// The whole set at once, whatever the interval and the limits.
     pub(super) fn spawn_missing(&mut self, now: Moment) {
-        for _ in 0..self.census.missing(self.goal()) {
+        for _ in 0..self.missing(self.goal()) {
             self.spawn(now, self.version);
         }
     }
@@ -96,6 +96,7 @@ impl Pool {
         self.next_id += 1;
         worker.version = version;
         worker.index = self.indexes.take();
+        worker.slot = self.slot_for(version);
         worker.newcomer = version == self.version
             && self
                 .upgrade

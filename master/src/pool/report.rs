@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use einhorn_protocol::error_code;
+use einhorn_protocol::{error_code, limit};
 use log::Level;
 
 use super::event::{RequestNumber, UpgradeMode};
@@ -164,6 +164,12 @@ pub enum Report {
     Stopped { worker: Name, exit: Exit },
     /// A worker gets a signal.
     Signaled { worker: Name, signal: Signal, why: Why },
+    /// A worker serves its queue to the end before it goes.
+    Draining { worker: Name },
+    /// That took too long.
+    NotDrained { worker: Name },
+    /// It need not go any more.
+    Kept { worker: Name },
     /// Everyone gets a signal.
     SignaledAll { count: usize, signal: Signal, why: Why },
     /// A worker is to be replaced.
@@ -228,6 +234,7 @@ impl Report {
             | Self::DiedSoaking { .. }
             | Self::Died { .. }
             | Self::ReplacementFailed { .. }
+            | Self::NotDrained { .. }
             | Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. }
             | Self::RollbackBegun { .. } => Level::Warn,
             Self::NotStarted { .. }
@@ -241,6 +248,8 @@ impl Report {
             | Self::Acknowledged { .. }
             | Self::Stopped { .. }
             | Self::Signaled { .. }
+            | Self::Draining { .. }
+            | Self::Kept { .. }
             | Self::SignaledAll { .. }
             | Self::Stale { .. }
             | Self::FleetUp { .. }
@@ -265,6 +274,9 @@ impl Report {
             | Self::Died { .. }
             | Self::Stopped { .. }
             | Self::Signaled { .. }
+            | Self::Draining { .. }
+            | Self::NotDrained { .. }
+            | Self::Kept { .. }
             | Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }
             | Self::CanariesPassed { .. }
@@ -321,6 +333,15 @@ impl fmt::Display for Report {
             Self::Signaled { worker, signal, why } => {
                 write!(f, "sent {signal} to worker {worker}: {why}")
             }
+            Self::Draining { worker } => {
+                write!(f, "worker {worker} is to stop once nobody waits in its queue")
+            }
+            Self::NotDrained { worker } => write!(
+                f,
+                "the queue of worker {worker} is not empty after {} s; it is asked to stop anyway",
+                limit::DRAIN_SECONDS_MAX
+            ),
+            Self::Kept { worker } => write!(f, "worker {worker} goes on: it is needed"),
             Self::SignaledAll { count, signal, why } => {
                 write!(f, "sent {signal} to {}: {why}", Count(*count, "worker"))
             }

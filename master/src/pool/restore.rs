@@ -14,6 +14,8 @@ pub struct Restored {
     pub settings: Settings,
     /// The workers; ids are given anew, in the order of starting.
     pub workers: Vec<Worker>,
+    /// Each worker has a slot.
+    pub balanced: bool,
     /// The current version.
     pub version: Version,
     /// The version that an upgrade would be rolled back to.
@@ -41,7 +43,7 @@ pub struct Restored {
 impl Pool {
     /// Makes the pool that was.
     pub fn restore(restored: Restored) -> Self {
-        let mut pool = Self::new(restored.settings);
+        let mut pool = Self::new(restored.settings).balanced(restored.balanced);
         pool.version = restored.version;
         pool.committed = restored.committed;
         pool.pace.deaths = restored.deaths_before_ack;
@@ -61,6 +63,8 @@ impl Pool {
                 worker.index = pool.indexes.take();
             }
             worker.id = SpawnId(pool.next_id);
+            worker.slot = pool.slot_for_restored(&worker);
+            worker.draining = None;
             worker.deadline = None;
             pool.next_id += 1;
             pool.insert(worker);
@@ -78,6 +82,7 @@ impl Pool {
         Restored {
             settings: self.settings.clone(),
             workers: self.workers.values().filter(|worker| worker.pid.is_some()).cloned().collect(),
+            balanced: self.is_balanced(),
             version: self.version,
             committed: self.committed,
             deaths_before_ack: self.pace.deaths,

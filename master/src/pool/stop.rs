@@ -15,6 +15,7 @@ impl Pool {
 
     pub(super) fn record_signal(&mut self, now: Moment, id: SpawnId, signal: Signal) {
         self.change(id, |worker| {
+            worker.draining = None;
             worker.signaled.insert(signal);
             worker.last_signaled_at.get_or_insert(now);
         });

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
+use super::slots::{Draining, Slot};
 use super::stale::Stale;
 use crate::moment::Moment;
 use crate::psych::Value;
@@ -67,6 +68,10 @@ pub struct Worker {
     pub version: Version,
     /// Its `EINHORN_CHILD_INDEX`, unique among the living.
     pub index: u32,
+    /// Its place in a balanced pool.
+    pub slot: Option<Slot>,
+    /// It goes when nobody waits in its slot's queue any more.
+    pub draining: Option<Draining>,
     /// It is up: it has said so, or its time was over.
     pub acked: bool,
     /// When it was up.
@@ -105,6 +110,8 @@ impl Worker {
             pid: None,
             version: 0,
             index: 0,
+            slot: None,
+            draining: None,
             acked: false,
             acked_at: None,
             counts: false,

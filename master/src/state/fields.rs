@@ -141,6 +141,7 @@ record!(OurListener, {
     Optional name,
     Usual typed,
     Optional unix_file,
+    Optional slot_fds,
 });
 
 record!(OurClient, {
@@ -157,4 +158,5 @@ record!(OurWorker, {
     Usual failed,
     Optional stale,
     Usual recycling,
+    Optional slot,
 });

@@ -385,6 +385,8 @@ pub struct OurListener {
     pub typed: Bytes,
     /// A unix socket's file, as device and inode.
     pub unix_file: Option<(u64, u64)>,
+    /// With `balance`: the descriptors of the slots from 1 on; that of slot 0 is in `bind_fds`.
+    pub slot_fds: Option<Vec<i32>>,
 }
 
 /// A client beyond the Ruby format.
@@ -416,4 +418,6 @@ pub struct OurWorker {
     pub stale: Option<String>,
     /// Its replacement has begun.
     pub recycling: bool,
+    /// Its slot, where workers have slots.
+    pub slot: Option<u32>,
 }

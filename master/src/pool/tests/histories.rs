@@ -24,6 +24,7 @@ enum Step {
     ForkFails(bool),
     Recycle(u8),
     RecycleAll,
+    Drained(u8),
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -39,6 +40,7 @@ fn step() -> impl Strategy<Value = Step> {
         1 => any::<bool>().prop_map(Step::ForkFails),
         1 => any::<u8>().prop_map(Step::Recycle),
         1 => Just(Step::RecycleAll),
+        3 => (0..8_u8).prop_map(Step::Drained),
     ]
 }
 
@@ -127,15 +129,21 @@ impl World {
         }
     }
 
-    /// Workers that count and that nobody asked to stop, of whatever version.
+    /// Workers that count and that nobody asked to stop, of whatever version. Those that are to
+    /// go once their queue is empty are taken for gone.
     fn serving(&self) -> usize {
         let census = self.pool.census();
-        census.counted() + census.recycling() + census.of(Standing::OldServing).count()
+        let serving = [Standing::ModernServing, Standing::ModernRecycling, Standing::OldServing]
+            .into_iter()
+            .flat_map(|standing| census.of(standing));
+        let drains = |id: &SpawnId| self.pool.worker(*id).is_some_and(|w| w.draining.is_some());
+        serving.filter(|id| !drains(id)).count()
     }
 
     fn is_loss(&self, event: &Event) -> bool {
         matches!(event, Event::Exited { id, .. }
-            if self.pool.worker(*id).is_some_and(|w| w.counts && !w.is_stopping()))
+            if self.pool.worker(*id)
+                .is_some_and(|w| w.counts && !w.is_stopping() && w.draining.is_none()))
     }
 
     /// The old version cannot be brought back: then, and only then, capacity may be lost.
@@ -159,6 +167,26 @@ impl World {
         }
     }
 
+    /// A slot has at most one worker that goes on of each version, and one that drains is the
+    /// last of its slot.
+    fn check_slots(&self) {
+        let mut held = std::collections::BTreeMap::new();
+        for worker in self.pool.workers() {
+            assert_eq!(worker.slot.is_some(), self.pool.is_balanced(), "{worker}");
+            let Some(slot) = worker.slot.filter(|_| !worker.is_stopping()) else { continue };
+            // A rollback in the middle of a replacement leaves the stale one and its replacement.
+            if worker.version == self.pool.version() && worker.stale.is_none() {
+                let other = held.insert(slot, worker.id);
+                assert!(other.is_none(), "{worker} and {other:?} in slot {slot}");
+            }
+            let others = || self.pool.workers().filter(|w| w.id != worker.id && !w.is_stopping());
+            assert!(
+                worker.draining.is_none() || others().all(|other| other.slot != Some(slot)),
+                "{worker} drains, and is not the last in slot {slot}"
+            );
+        }
+    }
+
     fn check(&self) {
         let pool = &self.pool;
         let census = pool.census();
@@ -167,14 +195,22 @@ impl World {
         indexes.dedup();
         assert_eq!(indexes.len(), pool.workers().count(), "indexes are unique");
         assert_eq!(census.alive(), pool.workers().count());
+        self.check_slots();
         for worker in pool.workers() {
             let filed = standing(worker, pool.version());
             assert!(census.of(filed).any(|id| id == worker.id), "{worker} is filed as {filed:?}");
         }
         let target = pool.settings().number as usize;
-        assert!(census.modern_unsignaled() <= target, "the excess is retired at once");
+        let draining = pool.draining_slots().count();
+        if pool.is_balanced() {
+            let kept = census.counted().saturating_sub(draining);
+            assert!(kept <= target, "the excess drains at once");
+        } else {
+            assert_eq!(draining, 0);
+            assert!(census.modern_unsignaled() <= target, "the excess is retired at once");
+        }
         if pool.upgrade().is_none() {
-            assert_eq!(census.old(), 0, "old workers are retired outside an upgrade");
+            assert!(census.old() <= draining, "old workers are retired outside an upgrade");
         } else {
             assert_eq!(census.recycling(), 0, "an upgrade replaces them itself");
         }
@@ -250,6 +286,7 @@ impl World {
             }
             Step::Reload(_) => {}
             Step::Abort => self.handle(Event::AbortRequested),
+            Step::Drained(slot) => self.handle(Event::Drained { slot: slot.into() }),
             Step::ForkFails(fails) => self.fork_fails = fails,
             Step::Recycle(number) => {
                 if let Some(id) = self.pick(number, |_| true) {
@@ -271,6 +308,10 @@ impl World {
             while let Some(id) = self.pick(0, crate::pool::Worker::is_stopping) {
                 self.handle(Event::Exited { id, exit: Exit::Status(0) });
             }
+            let drained: Vec<u32> = self.pool.draining_slots().collect();
+            for slot in drained {
+                self.handle(Event::Drained { slot });
+            }
             let unacked: Vec<SpawnId> =
                 self.pool.workers().filter(|w| !w.acked).map(|w| w.id).collect();
             if matches!(self.pool.settings().ack_mode, AckMode::Manual) {
@@ -288,6 +329,10 @@ impl World {
         let target = self.pool.settings().number as usize;
         assert_eq!(census.acked(), target, "it settles at its target");
         assert_eq!(census.alive(), target, "and nobody else is left");
+        if self.pool.is_balanced() {
+            let open: Vec<usize> = self.pool.open_slots().map(|slot| slot as usize).collect();
+            assert_eq!(open, (0..target).collect::<Vec<_>>(), "each slot has its worker");
+        }
         assert!(self.pool.upgrade().is_none(), "no upgrade is left over");
         assert_eq!(census.recycling(), 0, "everyone stale is replaced");
         assert_eq!(self.pool.waiting_to_be_recycled(), 0, "and nobody waits for it");
@@ -302,9 +347,10 @@ proptest! {
     fn invariants_hold_and_the_pool_settles(
         settings in settings(),
         steps in proptest::collection::vec(step(), 0..120),
+        balanced in any::<bool>(),
     ) {
         let mut world = World {
-            pool: Pool::new(settings),
+            pool: Pool::new(settings).balanced(balanced),
             milliseconds: 0,
             fork_fails: false,
             reload_waits: false,

@@ -6,6 +6,7 @@ mod histories;
 mod recycling;
 mod replenishing;
 mod script;
+mod slots;
 mod stopping;
 mod transactions;
 mod upgrading;

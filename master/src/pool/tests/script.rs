@@ -48,7 +48,18 @@ struct Player {
 
 #[track_caller]
 pub(super) fn check(settings: Settings, script: &str) {
-    let mut player = Player { pool: Pool::new(settings), fork: Fork::Works };
+    check_pool(Pool::new(settings), script);
+}
+
+/// The same for a pool in which workers have slots.
+#[track_caller]
+pub(super) fn check_balanced(settings: Settings, script: &str) {
+    check_pool(Pool::new(settings).balanced(true), script);
+}
+
+#[track_caller]
+fn check_pool(pool: Pool, script: &str) {
+    let mut player = Player { pool, fork: Fork::Works };
     let mut transcript = String::new();
     let mut wanted = String::new();
     for line in script.lines().filter(|line| !line.trim().is_empty()) {
@@ -113,6 +124,7 @@ impl Player {
                 signal_timeout: Some(Duration::from_secs(seconds.parse().expect("seconds"))),
                 ..self.pool.settings().clone()
             }),
+            ["drained", slot] => Event::Drained { slot: slot.parse().expect("a slot") },
             ["signal", name] => Event::SignalRequested(signal(name)),
             ["stop", name] => Event::StopRequested(signal(name)),
             ["quit"] => Event::QuitRequested(Signal::QUIT),
@@ -148,8 +160,13 @@ impl Player {
                         self.pool.handle(now, Event::SpawnFailed { id, reason });
                     }
                     Fork::Works | Fork::Waits => {
-                        let _ =
-                            writeln!(transcript, "    spawn w{} index {index} v{version}", id.0);
+                        let slot = self.pool.worker(id).and_then(|worker| worker.slot);
+                        let slot = slot.map(|slot| format!(" slot {slot}")).unwrap_or_default();
+                        let _ = writeln!(
+                            transcript,
+                            "    spawn w{} index {index} v{version}{slot}",
+                            id.0
+                        );
                         if matches!(self.fork, Fork::Works) {
                             self.pool.handle(now, Event::Spawned { id, pid: pid_of(id) });
                         }
@@ -187,10 +204,19 @@ fn tell(report: &Report, transcript: &mut String) {
             };
             writeln!(transcript, "    {end} v{from} to v{to}, callers {callers}")
         }
+        Report::Draining { worker } => writeln!(transcript, "    drain {}", name(worker)),
+        Report::NotDrained { worker } => writeln!(transcript, "    not drained {}", name(worker)),
+        Report::Kept { worker } => writeln!(transcript, "    keep {}", name(worker)),
         Report::FleetUp { .. } => writeln!(transcript, "    fleet up"),
         Report::ReplacementFailed { .. } => writeln!(transcript, "    the stale ones stay"),
         _ => Ok(()),
     };
+}
+
+/// `w2` for `1002 (index 7)`.
+fn name(worker: &str) -> String {
+    let pid = worker.split(' ').next().and_then(|pid| pid.parse::<i32>().ok());
+    format!("w{}", pid.expect("a worker that runs") - 1000)
 }
 
 pub(super) fn pid_of(id: SpawnId) -> i32 {

@@ -158,6 +158,7 @@ fn snapshot_of_ours() -> Snapshot {
                 name: Some("web".to_owned()),
                 typed: b"web=unix:/run/\xff.sock".to_vec(),
                 unix_file: Some((2049, u64::MAX)),
+                slot_fds: Some(vec![9, 10]),
             }],
             clients: BTreeMap::from([(5, OurClient { json: true, request: 3 })]),
             workers: BTreeMap::from([(77, OurWorker { failed: true, ..OurWorker::default() })]),
