@@ -4,11 +4,10 @@ use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroU32;
 
-
 use crate::event_loop::Master;
 use crate::finish::Leftovers;
 use crate::handover::{
-    self, AdoptError, Adopted, AdoptedClient, AdoptedPreloader, AnswerError, Inherited,
+    self, AdoptError, Adopted, AdoptedClient, AdoptedPipe, AdoptedPreloader, AnswerError, Inherited,
 };
 use crate::instance::{Environment, Instance};
 use crate::options::{FdBase, Invocation, Launch, OptionError};
@@ -110,6 +109,7 @@ struct Beginning {
     sources: Vec<(Version, Source)>,
     clients: Vec<AdoptedClient>,
     preloaders: Vec<AdoptedPreloader>,
+    ready_pipes: Vec<AdoptedPipe>,
     event: Event,
 }
 
@@ -133,7 +133,8 @@ fn serve(
         // Until all is open a signal ends the process; then it waits for the event loop.
         None => (begin(launch, environment, own_name)?, listen()?),
     };
-    let Beginning { mut instance, pool, sources, clients, preloaders, event } = beginning;
+    let Beginning { mut instance, pool, sources, clients, preloaders, ready_pipes, event } =
+        beginning;
     instance.open_files = limits::raise_open_files().ok();
     be_nice(&instance.launch);
     let versions = versions(&instance, &pool, sources)?;
@@ -142,6 +143,7 @@ fn serve(
     let _title = show_title(master.title());
     master.take_over_clients(clients);
     master.take_over_preloaders(preloaders);
+    master.take_over_ready_pipes(ready_pipes);
     let ended = master.run(event).map_err(system("the event loop failed"))?;
     for failure in leftovers(&ended.instance).remove() {
         ::log::warn!("{failure}");
@@ -185,8 +187,9 @@ fn begin(
         own_name,
     };
     let sources = vec![(pool.version(), source)];
-    let (clients, preloaders) = (Vec::new(), Vec::new());
-    Ok(Beginning { instance, pool, sources, clients, preloaders, event: Event::Start })
+    let event = Event::Start;
+    let (clients, preloaders, ready_pipes) = (Vec::new(), Vec::new(), Vec::new());
+    Ok(Beginning { instance, pool, sources, clients, preloaders, ready_pipes, event })
 }
 
 fn take_over(
@@ -197,8 +200,9 @@ fn take_over(
     own_name: OsString,
 ) -> Result<Beginning, RunError> {
     let now = clock::now();
-    let Adopted { instance, pool, versions: sources, clients, preloaders, verbosity } =
-        handover::adopt(number, inherited, launch, environment, own_name, now)?;
+    let adopted = handover::adopt(number, inherited, launch, environment, own_name, now)?;
+    let Adopted { instance, pool, versions: sources, clients, preloaders, .. } = adopted;
+    let Adopted { ready_pipes, verbosity, .. } = adopted;
     crate::log::set_verbosity(verbosity);
     ::log::info!(
         "took over {} workers and {} clients, generation {}",
@@ -206,7 +210,8 @@ fn take_over(
         clients.len(),
         instance.generation
     );
-    Ok(Beginning { instance, pool, sources, clients, preloaders, event: Event::Adopted })
+    let event = Event::Adopted;
+    Ok(Beginning { instance, pool, sources, clients, preloaders, ready_pipes, event })
 }
 
 fn be_nice(launch: &Launch) {

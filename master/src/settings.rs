@@ -4,6 +4,7 @@
 //! the `config` command and a restored state share. Does not decide what a change sets off.
 //! Invariant: a `Settings` that came through the checked ways is within its ranges.
 
+mod ack_mode;
 mod table;
 
 use std::num::NonZeroU32;
@@ -14,27 +15,8 @@ use einhorn_protocol::default;
 use crate::psych::Value;
 use crate::signal::Signal;
 
+pub use ack_mode::{AckMode, AckTimeout};
 pub use table::{Amount, Setting, TABLE};
-
-/// How a worker comes to count as up (`protocol.md §1`, `--ack-mode`).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum AckMode {
-    /// It has lived that long.
-    Timer(Duration),
-    /// It says so itself.
-    Manual,
-}
-
-/// When a worker that is not yet up has failed (`--ack-timeout`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AckTimeout {
-    /// Nothing was said: 300 s for newcomers of an upgrade, none at first start.
-    Default,
-    /// Never.
-    Never,
-    /// That long after its start, whenever it was started.
-    After(Duration),
-}
 
 /// What the policy goes by.
 #[derive(Clone, Debug, PartialEq)]
@@ -143,19 +125,6 @@ pub enum Contradiction {
     },
 }
 
-impl AckMode {
-    /// What `--ack-mode` takes.
-    pub const ALLOWED: &str = "`manual`, or a number of seconds from 0 to 1000000000";
-
-    /// Reads `--ack-mode`'s value; `None` unless it is as [`Self::ALLOWED`] says.
-    pub fn parse(text: &str) -> Option<Self> {
-        if text == "manual" {
-            return Some(Self::Manual);
-        }
-        Amount::from_text(text)?.seconds().map(Self::Timer)
-    }
-}
-
 /// Whether a program can take `signal` for a request. The kernel acts on these itself.
 fn can_ask_to_stop(signal: Signal) -> bool {
     signal != Signal::KILL && signal != Signal::STOP
@@ -185,12 +154,10 @@ impl Settings {
         self.stop_signal.unwrap_or_else(|| self.default_stop_signal())
     }
 
-    /// USR2 for programs that keep to our protocol, TERM for those of another convention.
+    /// USR2 for programs that keep to our protocol, TERM for all others.
     fn default_stop_signal(&self) -> Signal {
-        match self.ack_mode {
-            _ if self.listen_fds => Signal::TERM,
-            AckMode::Timer(_) | AckMode::Manual => Signal::USR2,
-        }
+        let is_any_program = self.listen_fds || self.ack_mode.is_for_any_program();
+        if is_any_program { Signal::TERM } else { Signal::USR2 }
     }
 
     /// These settings with those of `changes` put in, and a line for each that is now another
@@ -228,8 +195,8 @@ impl Settings {
     /// # Errors
     /// Names the two that cannot.
     pub fn check_together(&self) -> Result<(), Contradiction> {
-        match (self.ack_mode, self.ack_timeout) {
-            (AckMode::Timer(lives), AckTimeout::After(timeout)) if timeout <= lives => {
+        match (&self.ack_mode, self.ack_timeout) {
+            (&AckMode::Timer(lives), AckTimeout::After(timeout)) if timeout <= lives => {
                 Err(Contradiction::AckTimeoutTooShort { timeout, lives })
             }
             _ => Ok(()),

@@ -183,6 +183,7 @@ fn ours() -> impl Strategy<Value = Ours> {
             stale: failed.then(|| "requested".to_string()),
             recycling: newcomer,
             slot: spinup_monotonic.and_then(|start| u32::try_from(start / 4).ok()),
+            ready_fd: failed.then_some(17),
         },
     );
     let preloader = (
@@ -219,6 +220,7 @@ fn ours() -> impl Strategy<Value = Ours> {
                 (rules, upgrade, preloaders),
             )| Ours {
                 ack_timeout,
+                ack_mode: (!number.1).then(|| "fd".to_owned()),
                 stop_signal: number.1.then(|| "TERM".to_owned()),
                 fd_base,
                 listen_fds: !number.1,

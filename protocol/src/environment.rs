@@ -18,6 +18,9 @@ pub const FD_FAMILY_PREFIX: &str = "EINHORN_FD_FAMILY_";
 pub const FDS: &str = "EINHORN_FDS";
 /// The smallest index that no living worker had when this one was started.
 pub const CHILD_INDEX: &str = "EINHORN_CHILD_INDEX";
+/// Number of a descriptor on which a newline says that the worker is ready; only set with
+/// `-m fd`.
+pub const READY_FD: &str = "EINHORN_READY_FD";
 /// Descriptor on which a program that runs as `--upgrade-check` says what it is (`§8`).
 pub const UPGRADE_CHECK_FD: &str = "EINHORN_UPGRADE_CHECK_FD";
 

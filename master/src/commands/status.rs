@@ -7,6 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{Context, ListenerFacts, Outcome};
 use crate::control::Request;
+use crate::log::shown;
 use crate::pool::{Phase, Stale, Upgrade, UpgradeMode, Worker};
 use crate::psych::Value;
 
@@ -73,6 +74,7 @@ fn as_json(context: &Context<'_>) -> Json {
         "version": pool.version(),
         "generation": context.generation,
         "verbosity": context.verbosity,
+        "ack_mode": pool.settings().ack_mode.to_string(),
         "stop_signal": pool.settings().stop_signal().name(),
         "stopping": pool.is_stopping(),
         "checking": pool.pending_reload().is_some(),
@@ -124,6 +126,11 @@ fn table(context: &Context<'_>) -> String {
             pool.version()
         ),
     ];
+    lines.push(format!(
+        "acknowledgement: {}; stop signal: {}",
+        shown(&pool.settings().ack_mode.to_string()),
+        pool.settings().stop_signal().name()
+    ));
     lines.extend(progress(context));
     lines.extend(context.listeners.iter().enumerate().map(listener_line));
     lines.push(String::new());

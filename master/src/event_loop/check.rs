@@ -142,6 +142,8 @@ impl Master {
         if let (Kind::Ours { .. }, Some(ours)) = (next, snapshot.ours.as_mut()) {
             ours.preloaders = self.preloader_records();
             kept.extend(self.preloader_channels());
+            self.write_ready_pipes_down(ours);
+            kept.extend(self.readiness.descriptors());
         }
         self.set_open_files_for(Image::Next);
         self.stop_adopting();

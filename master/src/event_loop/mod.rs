@@ -11,6 +11,7 @@ mod handed_over;
 mod outer_master;
 mod perform;
 mod preload;
+mod readiness;
 mod serve;
 mod signals;
 
@@ -24,6 +25,7 @@ use mio::{Events, Interest, Poll, Token};
 use self::clients::Clients;
 use self::outer_master::OuterMaster;
 use self::preload::Preloads;
+use self::readiness::Readiness;
 use crate::commands::ListenerFacts;
 use crate::handover::{Check, Kind};
 use crate::instance::Instance;
@@ -55,6 +57,7 @@ pub struct Master {
     clients: Clients,
     versions: Versions,
     preloads: Preloads,
+    readiness: Readiness,
     check: Option<Check>,
     reexec_next: Option<Kind>,
     outer: Option<OuterMaster>,
@@ -84,6 +87,7 @@ impl Master {
         }
         Ok(Self {
             clients: Clients::new(registry.try_clone()?),
+            readiness: Readiness::new(registry.try_clone()?),
             outer: OuterMaster::find(&instance.environment),
             title: facts::title(&instance),
             listener_facts: facts::listeners(&instance),
@@ -124,6 +128,7 @@ impl Master {
         loop {
             self.meet_deadlines();
             self.serve_clients();
+            self.hear_workers();
             if self.clients.take_someone_waits() {
                 self.clients.accept_all(&self.instance.command_socket);
             }
@@ -151,6 +156,7 @@ impl Master {
                     LOG => self.flush_log(),
                     CHECK => self.read_check(),
                     PRELOADERS => self.read_preloaders(),
+                    token if self.readiness.note_readable(token) => {}
                     token => {
                         let readable = event.is_readable() || event.is_error();
                         let writable = event.is_writable() || event.is_error();
@@ -167,7 +173,7 @@ impl Master {
 
     /// How long nothing needs to be done if nothing happens.
     fn patience(&self) -> Option<Duration> {
-        if self.clients.is_someone_ready() {
+        if self.clients.is_someone_ready() || self.readiness.is_someone_unheard() {
             return Some(Duration::ZERO);
         }
         let check = self.check.as_ref().map(Check::deadline);

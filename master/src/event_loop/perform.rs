@@ -3,12 +3,25 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use einhorn_protocol::environment;
+
 use super::Master;
+use super::preload::Wanted;
 use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version};
 use crate::signal::Signal;
 use crate::spawn::Own;
 use crate::sys::children;
 use crate::sys::{clock, signals, socket};
+
+/// Descriptors that one worker gets for itself, with the variables that name them. This
+/// process's own copies are closed with this.
+pub(super) struct Gifts([Option<(&'static str, OwnedFd)>; 2]);
+
+impl Gifts {
+    pub(super) fn named(&self) -> Vec<(&'static str, BorrowedFd<'_>)> {
+        self.0.iter().flatten().map(|(name, own)| (*name, own.as_fd())).collect()
+    }
+}
 
 impl Master {
     /// Does everything that the pool wants done, in its order. The answers to starts are given
@@ -49,14 +62,15 @@ impl Master {
     }
 
     /// Starts a worker by exec.
-    pub(super) fn start_worker(&mut self, index: u32, version: Version) -> io::Result<Pid> {
-        let connection = self.connection_for_worker();
+    pub(super) fn start_worker(&mut self, wanted: Wanted, version: Version) -> io::Result<Pid> {
+        let gifts = self.gifts(wanted.id);
+        let descriptors = gifts.named();
         let listeners: Vec<BorrowedFd<'_>> =
             self.instance.listeners.iter().map(|listener| listener.descriptor.as_fd()).collect();
         let own = Own {
-            index,
+            index: wanted.index,
             listeners: &listeners,
-            command_socket: connection.as_ref().map(AsFd::as_fd),
+            descriptors: &descriptors,
             parent_death: self.parent_death(),
             ..Own::default()
         };
@@ -69,8 +83,15 @@ impl Master {
         wanted.then(|| self.pool.settings().stop_signal())
     }
 
+    /// What the worker `id` is given.
+    pub(super) fn gifts(&mut self, id: SpawnId) -> Gifts {
+        let connection = self.connection_for_worker().map(|end| (environment::SOCK_FD, end));
+        let ready = self.ready_pipe_for_worker(id).map(|end| (environment::READY_FD, end));
+        Gifts([connection, ready])
+    }
+
     /// With `-g` each worker gets one.
-    pub(super) fn connection_for_worker(&self) -> Option<OwnedFd> {
+    fn connection_for_worker(&self) -> Option<OwnedFd> {
         if !self.instance.launch.command_socket_as_fd {
             return None;
         }

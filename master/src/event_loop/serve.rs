@@ -189,7 +189,7 @@ impl Master {
 
     /// Something happened to the pool: it is told, and what it wants is done.
     pub(super) fn tell_pool(&mut self, event: Event) {
-        self.pool.handle(clock::now(), event);
+        self.hand_to_pool(event);
         self.perform_actions();
     }
 }

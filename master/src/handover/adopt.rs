@@ -15,6 +15,7 @@ use einhorn_protocol::limit;
 use super::inherited::Inherited;
 use super::merge::merge;
 use super::preloaders::{self, AdoptedPreloader};
+use super::ready_pipes::{self, AdoptedPipe};
 use super::{listeners, versions, workers};
 use crate::control::{Connection, Dialect, Restored, ReturnAddress, Topic};
 use crate::instance::{Environment, Instance};
@@ -75,6 +76,8 @@ pub struct Adopted {
     pub clients: Vec<AdoptedClient>,
     /// Processes that have code loaded.
     pub preloaders: Vec<AdoptedPreloader>,
+    /// On which workers say that they are ready.
+    pub ready_pipes: Vec<AdoptedPipe>,
     /// How loud the former image was.
     pub verbosity: u8,
 }
@@ -107,6 +110,7 @@ pub fn adopt(
     let clients = clients(&snapshot, &mut inherited);
     let versions = versions::take_over(&snapshot, &mut inherited, &environment);
     let preloaders = preloaders::take_over(&snapshot, &mut inherited);
+    let ready_pipes = ready_pipes::take_over(&snapshot, &mut inherited);
     listeners::find_lost(&mut places, &mut inherited);
     let command_socket = named.or_else(|| find_command_socket(&files, &mut inherited));
     for number in inherited.close_rest() {
@@ -130,7 +134,7 @@ pub fn adopt(
         own_name,
     };
     let verbosity = snapshot.verbosity;
-    Ok(Adopted { instance, pool, versions, clients, preloaders, verbosity })
+    Ok(Adopted { instance, pool, versions, clients, preloaders, ready_pipes, verbosity })
 }
 
 /// The program and its arguments. A master that looks its program up at each start hands the

@@ -69,7 +69,7 @@ pub fn capture<'a>(
         verbosity,
         generation,
         last_spinup: pool.last_spinup.map(|at| at.wall),
-        ack_mode: ack_mode(pool.settings.ack_mode),
+        ack_mode: ack_mode(&pool.settings.ack_mode),
         kill_children_on_exit: launch.kill_children_on_exit,
         command_socket_as_fd: launch.command_socket_as_fd,
         socket_path: Some(path_bytes(&instance.files.command_socket)),
@@ -137,22 +137,31 @@ fn config(settings: &Settings) -> Config {
     }
 }
 
-fn ack_mode(mode: AckMode) -> state::AckMode {
+/// In a Ruby master's terms. One that has no such mode counts workers as up after the usual
+/// time.
+fn ack_mode(mode: &AckMode) -> state::AckMode {
     match mode {
         AckMode::Manual => state::AckMode::Manual,
         AckMode::Timer(time) => state::AckMode::Timer(time.as_secs_f64()),
+        AckMode::Descriptor => state::AckMode::default(),
     }
+}
+
+/// The mode that [`ack_mode`] cannot tell.
+fn own_ack_mode(mode: &AckMode) -> Option<String> {
+    mode.is_for_any_program().then(|| mode.to_string())
 }
 
 /// A Ruby master only counts a worker as up by a timer that it finds here.
 fn ack_timers(pool: &Restored) -> Vec<AckTimer> {
-    let AckMode::Timer(time) = pool.settings.ack_mode else { return Vec::new() };
+    let state::AckMode::Timer(time) = ack_mode(&pool.settings.ack_mode) else {
+        return Vec::new();
+    };
     pool.workers
         .iter()
         .filter(|worker| !worker.acked && !worker.is_stopping())
         .filter_map(|worker| {
-            let (time, start) = (time.as_secs_f64(), worker.spinup_time.wall);
-            Some(AckTimer { time, start, pid: worker.pid? })
+            Some(AckTimer { time, start: worker.spinup_time.wall, pid: worker.pid? })
         })
         .collect()
 }
@@ -179,6 +188,7 @@ fn ours(
             AckTimeout::Never => Some(0.0),
             AckTimeout::After(time) => Some(time.as_secs_f64()),
         },
+        ack_mode: own_ack_mode(&pool.settings.ack_mode),
         stop_signal: pool.settings.stop_signal.map(|signal| signal.name().to_string()),
         fd_base: instance.launch.fd_base.map(|base| match base {
             FdBase::Zero => 0,
@@ -233,6 +243,7 @@ fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
             stale: worker.stale.map(|stale| stale.name().to_string()),
             recycling: worker.recycling,
             slot: worker.slot,
+            ready_fd: None,
         },
     ))
 }

@@ -134,18 +134,28 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
         replace(&mut rules.timeout, takes(OptionName::UpgradeTimeout), stored.timeout);
     }
     if !launch.explicit.contains(&OptionName::AckMode) {
-        settings.ack_mode = match snapshot.ack_mode {
-            state::AckMode::Manual => AckMode::Manual,
-            state::AckMode::Timer(seconds) => Amount::Real(seconds)
-                .seconds()
-                .map_or_else(|| refused_timer(seconds, settings.ack_mode), AckMode::Timer),
-        };
+        settings.ack_mode = ack_mode(snapshot, settings.ack_mode);
     }
     if let Err(contradiction) = settings.check_together() {
         ::log::warn!("{contradiction}; the ack timeout is ignored");
         settings.ack_timeout = AckTimeout::Default;
     }
     settings
+}
+
+fn ack_mode(snapshot: &Snapshot, typed: AckMode) -> AckMode {
+    if let Some(text) = snapshot.ours.as_ref().and_then(|ours| ours.ack_mode.as_deref()) {
+        match AckMode::parse(text) {
+            Some(mode) => return mode,
+            None => ::log::warn!("state: no ack mode is called {text:?}; ignored"),
+        }
+    }
+    match snapshot.ack_mode {
+        state::AckMode::Manual => AckMode::Manual,
+        state::AckMode::Timer(seconds) => Amount::Real(seconds)
+            .seconds()
+            .map_or_else(|| refused_timer(seconds, typed), AckMode::Timer),
+    }
 }
 
 fn refused_timer(seconds: f64, instead: AckMode) -> AckMode {

@@ -9,7 +9,7 @@ use super::worker::{Pid, SpawnId, Worker};
 use super::{Action, Pool};
 use crate::moment::Moment;
 use crate::psych::Value;
-use crate::settings::{AckMode, AckTimeout, Settings};
+use crate::settings::{AckTimeout, Settings};
 use crate::signal::Signal;
 
 /// How long a worker that did not come up in time has to stop where `-t` says nothing. It
@@ -66,10 +66,7 @@ pub(super) fn deadline_of(
     if worker.acked {
         return Some(worker.acked_at?.monotonic.saturating_add(soak));
     }
-    let wait = match settings.ack_mode {
-        AckMode::Timer(time) => Some(time),
-        AckMode::Manual => ack_timeout(worker, settings),
-    };
+    let wait = settings.ack_mode.timer().or_else(|| ack_timeout(worker, settings));
     wait.map(|wait| worker.spinup_time.monotonic.saturating_add(wait))
 }
 
@@ -91,12 +88,12 @@ fn ack_timeout(worker: &Worker, settings: &Settings) -> Option<Duration> {
 impl Pool {
     /// What becomes of `worker` if nothing happens to it, and when by the monotonic clock.
     pub fn due(&self, worker: &Worker) -> Option<(Due, Duration)> {
-        let what = match self.settings.ack_mode {
+        let what = match self.settings.ack_mode.timer() {
             _ if worker.is_stopping() => Due::Killed,
             _ if worker.draining.is_some() => Due::Stopped,
             _ if worker.acked => Due::Counts,
-            AckMode::Timer(_) => Due::Up,
-            AckMode::Manual => Due::Failed,
+            Some(_) => Due::Up,
+            None => Due::Failed,
         };
         Some((what, worker.deadline?))
     }
@@ -117,13 +114,14 @@ impl Pool {
         }
     }
 
-    /// A worker says that it is up.
+    /// A worker says that it is up, by whatever means its mode has.
     pub(super) fn take_acknowledgement(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
-        let reason = match self.settings.ack_mode {
-            AckMode::Timer(_) => "workers count as up after a time (--ack-mode)",
-            AckMode::Manual if worker.acked => "it is up already",
-            AckMode::Manual => return self.acknowledge(now, id),
+        let reason = match self.settings.ack_mode.timer() {
+            Some(_) => "workers count as up after a time (--ack-mode)",
+            None if worker.is_stopping() => "it is stopping",
+            None if worker.acked => "it is up already",
+            None => return self.acknowledge(now, id),
         };
         self.report(Report::AcknowledgementIgnored { worker: self.name(id), reason });
     }
@@ -139,10 +137,10 @@ impl Pool {
     /// The time is over: with a timer the worker is up, without one it has failed.
     pub(super) fn acknowledgement_deadline(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
-        match self.settings.ack_mode {
+        match self.settings.ack_mode.timer() {
             _ if worker.acked => self.let_count(id),
-            AckMode::Timer(_) => self.acknowledge(now, id),
-            AckMode::Manual => {
+            Some(_) => self.acknowledge(now, id),
+            None => {
                 let waited = ack_timeout(worker, &self.settings)
                     .unwrap_or_else(|| now.since(worker.spinup_time));
                 let why = Why::NotAcknowledged(waited);

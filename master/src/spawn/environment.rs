@@ -106,7 +106,7 @@ pub enum Value {
     /// These bytes.
     Text(Vec<u8>),
     /// The numbers that descriptors have in the worker, separated by blanks. They are named by
-    /// their places: the sockets in order, then the connection to the command socket.
+    /// their places: the sockets in order, then those that are the worker's own.
     Numbers(Vec<usize>),
 }
 
@@ -174,28 +174,34 @@ impl SharedEnvironment {
         self.variables.iter().map(CString::as_c_str)
     }
 
-    /// What one worker has for itself: its index and, with `-g`, the number of its connection
-    /// to the command socket.
-    pub fn of_one_worker(index: u32, command_socket: Option<RawFd>) -> Vec<CString> {
-        let index = (names::CHILD_INDEX, index.to_string());
-        let connection = command_socket.map(|number| (names::SOCK_FD, number.to_string()));
-        [Some(index), connection]
+    /// What one worker has for itself: its index, and the numbers of descriptors of its own with
+    /// the variables that name them.
+    pub fn of_one_worker(
+        index: u32,
+        own: impl IntoIterator<Item = (&'static str, RawFd)>,
+    ) -> Vec<CString> {
+        let own = own.into_iter().map(|(name, number)| (name, number.to_string()));
+        [(names::CHILD_INDEX, index.to_string())]
             .into_iter()
-            .flatten()
+            .chain(own)
             .filter_map(|(name, value)| variable(name.as_bytes(), value.as_bytes()))
             .collect()
     }
 
     /// The variables of the protocol for a worker that gets its descriptors under other
-    /// numbers.
-    pub fn of_forked_worker(&self, index: u32, has_command_socket: bool) -> Vec<Variable> {
+    /// numbers; `own` are the variables of those that are its own, in their order.
+    pub fn of_forked_worker(
+        &self,
+        index: u32,
+        own: impl IntoIterator<Item = &'static str>,
+    ) -> Vec<Variable> {
         let index = Value::Text(index.to_string().into_bytes());
         let mut variables = self.protocol.clone();
         variables.push(Variable { name: names::CHILD_INDEX.to_owned(), value: index });
-        if has_command_socket {
-            let place = Value::Numbers(vec![self.sockets]);
-            variables.push(Variable { name: names::SOCK_FD.to_owned(), value: place });
-        }
+        variables.extend(own.into_iter().zip(self.sockets..).map(|(name, place)| Variable {
+            name: name.to_owned(),
+            value: Value::Numbers(vec![place]),
+        }));
         variables
     }
 }
@@ -438,14 +444,18 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_has_an_index_and_perhaps_a_connection() {
+    fn a_worker_has_an_index_and_perhaps_descriptors_of_its_own() {
         assert_eq!(
-            SharedEnvironment::of_one_worker(3, None),
+            SharedEnvironment::of_one_worker(3, []),
             [CString::from(c"EINHORN_CHILD_INDEX=3")]
         );
         assert_eq!(
-            SharedEnvironment::of_one_worker(0, Some(17)),
-            [CString::from(c"EINHORN_CHILD_INDEX=0"), c"EINHORN_SOCK_FD=17".into()]
+            SharedEnvironment::of_one_worker(0, [(names::SOCK_FD, 17), (names::READY_FD, 5)]),
+            [
+                CString::from(c"EINHORN_CHILD_INDEX=0"),
+                c"EINHORN_SOCK_FD=17".into(),
+                c"EINHORN_READY_FD=5".into()
+            ]
         );
     }
 
@@ -459,7 +469,11 @@ mod tests {
             Value::Text(text) => format!("{}={}", variable.name, String::from_utf8_lossy(text)),
             Value::Numbers(places) => format!("{}={places:?}", variable.name),
         };
-        let found: Vec<String> = shared.of_forked_worker(3, true).iter().map(shown).collect();
+        let found: Vec<String> = shared
+            .of_forked_worker(3, [names::SOCK_FD, names::READY_FD])
+            .iter()
+            .map(shown)
+            .collect();
         let expect = [
             MASTER,
             SOCK,
@@ -471,8 +485,9 @@ mod tests {
             "EINHORN_FD_FAMILY_2=AF_INET",
             "EINHORN_CHILD_INDEX=3",
             "EINHORN_SOCK_FD=[2]",
+            "EINHORN_READY_FD=[3]",
         ];
         assert_eq!(found, expect);
-        assert_eq!(shared.of_forked_worker(3, false).len(), expect.len() - 1);
+        assert_eq!(shared.of_forked_worker(3, []).len(), expect.len() - 2);
     }
 }

@@ -45,8 +45,8 @@ pub struct Own<'a> {
     pub index: u32,
     /// The bound sockets.
     pub listeners: &'a [BorrowedFd<'a>],
-    /// With `-g`, its open connection to the command socket.
-    pub command_socket: Option<BorrowedFd<'a>>,
+    /// Descriptors of its own, each with the variable that names it.
+    pub descriptors: &'a [(&'static str, BorrowedFd<'a>)],
     /// The folder that it runs in; none: the master's own.
     pub folder: Option<BorrowedFd<'a>>,
     /// What it gets when the master dies for any reason.
@@ -79,18 +79,28 @@ impl WorkerPlan {
     }
 
     /// The variables of a worker that somebody else forks.
-    pub fn variables_of_forked(&self, index: u32, has_command_socket: bool) -> Vec<Variable> {
-        self.environment.of_forked_worker(index, has_command_socket)
+    /// `own` name its own descriptors.
+    pub fn variables_of_forked(
+        &self,
+        index: u32,
+        own: impl IntoIterator<Item = &'static str>,
+    ) -> Vec<Variable> {
+        self.environment.of_forked_worker(index, own)
     }
 
-    /// Starts a worker. The master closes its own copy of the worker's connection afterwards.
+    /// Starts a worker. The master closes its own copies of the worker's descriptors afterwards.
     ///
     /// # Errors
     /// Those of fork(2): too many processes, too little memory.
     pub fn start(&self, own: &Own<'_>) -> io::Result<Pid> {
-        let connection = own.command_socket.map(|end| self.inherit(own.listeners.len(), end));
-        let number = connection.map(|connection| connection.number);
-        let variables = SharedEnvironment::of_one_worker(own.index, number);
+        let places = own.listeners.len()..;
+        let descriptors: Vec<Inherit<'_>> = places
+            .zip(own.descriptors)
+            .map(|(place, (_, end))| self.inherit(place, *end))
+            .collect();
+        let names = own.descriptors.iter().map(|(name, _)| *name);
+        let numbers = names.zip(descriptors.iter().map(|own| own.number));
+        let variables = SharedEnvironment::of_one_worker(own.index, numbers);
         let Some(first) = self.arguments.first() else {
             return Err(io::ErrorKind::InvalidInput.into());
         };
@@ -109,7 +119,7 @@ impl WorkerPlan {
         let listeners = own.listeners.iter().enumerate();
         plan.inherit = listeners
             .map(|(place, listener)| self.inherit(place, *listener))
-            .chain(connection)
+            .chain(descriptors)
             .collect();
         plan.working_folder = own.folder;
         plan.process_group = true;
@@ -134,6 +144,8 @@ mod tests {
     use std::io::Read;
     use std::os::fd::AsFd;
     use std::path::Path;
+
+    use einhorn_protocol::environment as names;
 
     use super::*;
     use crate::options::FdBase;
@@ -183,7 +195,7 @@ mod tests {
             .start(&Own {
                 index: 4,
                 listeners: &[listener.as_fd()],
-                command_socket: Some(writer.as_fd()),
+                descriptors: &[(names::SOCK_FD, writer.as_fd())],
                 ..Own::default()
             })
             .unwrap();

@@ -235,6 +235,8 @@ mod tests {
     use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
+    use einhorn_protocol::environment as names;
+
     use super::*;
     use crate::options::FdBase;
     use crate::sys::children::{self, ExitStatus};
@@ -294,7 +296,7 @@ mod tests {
     #[track_caller]
     fn check(versions: &mut Versions, version: Version, expect: &str) {
         let (report, writer) = descriptor::pipe().unwrap();
-        let own = Own { command_socket: Some(writer.as_fd()), ..Own::default() };
+        let own = Own { descriptors: &[(names::SOCK_FD, writer.as_fd())], ..Own::default() };
         let pid = versions.start(version, own).unwrap();
         drop(writer);
         let mut text = String::new();

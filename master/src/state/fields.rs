@@ -69,6 +69,7 @@ record!(Nice, {
 
 record!(Ours, {
     Optional ack_timeout,
+    Optional ack_mode,
     Optional stop_signal,
     Optional fd_base,
     Usual listen_fds,
@@ -159,4 +160,5 @@ record!(OurWorker, {
     Optional stale,
     Usual recycling,
     Optional slot,
+    Optional ready_fd,
 });

@@ -246,6 +246,8 @@ pub struct AckTimer {
 pub struct Ours {
     /// `--ack-timeout` in seconds; 0: never; absent: the default rule.
     pub ack_timeout: Option<f64>,
+    /// `--ack-mode`, where a Ruby master has no such mode.
+    pub ack_mode: Option<String>,
     /// `--stop-signal`, where it was chosen: its name without `SIG`.
     pub stop_signal: Option<String>,
     /// `--fd-base`.
@@ -420,4 +422,6 @@ pub struct OurWorker {
     pub recycling: bool,
     /// Its slot, where workers have slots.
     pub slot: Option<u32>,
+    /// The descriptor on which its newline says that it is up.
+    pub ready_fd: Option<i32>,
 }

@@ -129,6 +129,15 @@ pub fn pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(rustix::pipe::pipe_with(PipeFlags::CLOEXEC)?)
 }
 
+/// Whether a descriptor is an end of a pipe.
+///
+/// # Errors
+/// Those of fstat(2).
+pub fn is_pipe(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    let mode = rustix::fs::fstat(descriptor)?.st_mode;
+    Ok(rustix::fs::FileType::from_raw_mode(mode).is_fifo())
+}
+
 /// Opens what a descriptor refers to anew for writing, non-blocking without making it so for
 /// others who share the old one. Works for pipes, files and terminals, not for sockets.
 ///

@@ -17,6 +17,8 @@ mod listeners;
 mod logging;
 mod nested;
 mod no_connection_lost;
+mod readiness_by_descriptor;
+mod readiness_under_load;
 mod recycling;
 mod reload;
 mod signals;

@@ -1,6 +1,6 @@
 //! Asking a preloader for workers, one after the other.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
 use super::generation::{FORK_MAX, InFlight, Wanted};
 use super::{Master, Which};
@@ -28,7 +28,7 @@ impl Master {
 
     fn exec_wanted(&mut self, wanted: Wanted, version: Version) {
         let id = wanted.id;
-        let event = match self.start_worker(wanted.index, version) {
+        let event = match self.start_worker(wanted, version) {
             Ok(pid) => Event::Spawned { id, pid },
             Err(error) => Event::SpawnFailed { id, reason: error.to_string() },
         };
@@ -81,18 +81,19 @@ impl Master {
     }
 
     fn ask_for(&mut self, version: Version, wanted: Wanted) -> Result<(), String> {
-        let connection: Option<OwnedFd> = self.connection_for_worker();
+        let gifts = self.gifts(wanted.id);
+        let own = gifts.named();
         let Some(plan) = self.versions.plan(version) else {
             return Err(format!("version {version} is not known any more"));
         };
-        let variables = plan.variables_of_forked(wanted.index, connection.is_some());
+        let variables = plan.variables_of_forked(wanted.index, own.iter().map(|(name, _)| *name));
         let parent_death = self.parent_death();
         let descriptors: Vec<BorrowedFd<'_>> = self
             .instance
             .listeners
             .iter()
             .map(|listener| listener.descriptor.as_fd())
-            .chain(connection.as_ref().map(AsFd::as_fd))
+            .chain(own.iter().map(|(_, own)| *own))
             .collect();
         let Some(of) = self.preloads.get_mut(Which::Version(version)) else { return Ok(()) };
         let Some(process) = of.process.as_mut() else { return Ok(()) };

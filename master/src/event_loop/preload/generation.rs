@@ -16,9 +16,9 @@ pub(super) const FORK_MAX: Duration = Duration::from_secs(limit::PRELOAD_FORK_SE
 
 /// A worker that the pool wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) id: SpawnId,
-    pub(super) index: u32,
+pub(in super::super) struct Wanted {
+    pub(in super::super) id: SpawnId,
+    pub(in super::super) index: u32,
 }
 
 /// A worker that is being forked.

@@ -20,7 +20,9 @@ impl Master {
     pub(super) fn code(&self, source: &Source) -> Result<Code, String> {
         let launch = &self.instance.launch;
         let path = launch.preload.as_deref().ok_or("there is no -p")?;
-        let descriptors = self.instance.listeners.len() + usize::from(launch.command_socket_as_fd);
+        let descriptors = self.instance.listeners.len()
+            + usize::from(launch.command_socket_as_fd)
+            + usize::from(self.gives_ready_pipes());
         if descriptors > PRELOAD_DESCRIPTORS_MAX {
             return Err(format!(
                 "a worker gets {descriptors} descriptors, and a preloader can be sent \

@@ -28,6 +28,7 @@ use crate::sys::children::{Exit, ExitStatus};
 use crate::sys::{children, clock, signals};
 
 use self::generation::Generation;
+pub(super) use self::generation::Wanted;
 
 /// Which preloader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -234,7 +235,7 @@ impl Master {
 
     /// Tells the pool, without performing what it wants done then.
     fn note(&mut self, event: Event) {
-        self.pool.handle(clock::now(), event);
+        self.hand_to_pool(event);
     }
 
     /// Before this master leaves: nobody is forked any more, and a worker whose pid was still on

@@ -8,6 +8,7 @@ pub(crate) mod launch;
 pub(crate) mod load;
 pub(crate) mod log;
 pub(crate) mod master;
+pub(crate) mod plain_program;
 pub(crate) mod process;
 pub(crate) mod site;
 

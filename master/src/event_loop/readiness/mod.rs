@@ -1,0 +1,63 @@
+//! Workers that say that they are ready without our protocol, seen from the event loop.
+//!
+//! Whatever the source, the pool hears of it by the same event, `Acknowledged`. `pipes` are the
+//! descriptors that workers write a newline to (`-m fd`).
+//!
+//! Invariants: a worker's turn is one bounded read a round, whoever floods; nothing of a worker
+//! is kept once it is gone.
+
+mod pipes;
+
+use std::os::fd::BorrowedFd;
+
+use mio::{Registry, Token};
+
+use self::pipes::ReadyPipes;
+use super::Master;
+use crate::pool::Event;
+use crate::sys::clock;
+
+/// What is known of workers' readiness, and what it is heard by.
+pub(super) struct Readiness {
+    pipes: ReadyPipes,
+}
+
+impl Readiness {
+    pub(super) fn new(registry: Registry) -> Self {
+        Self { pipes: ReadyPipes::new(registry) }
+    }
+
+    /// Whether a token is one of its own; what it stands for has its turn then.
+    pub(super) fn note_readable(&mut self, token: Token) -> bool {
+        self.pipes.note_readable(token)
+    }
+
+    /// Whether somebody waits for a turn.
+    pub(super) fn is_someone_unheard(&self) -> bool {
+        self.pipes.is_someone_unheard()
+    }
+
+    /// What crosses into a next image of ours.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.pipes.descriptors()
+    }
+}
+
+impl Master {
+    /// Gives everyone who has said something a turn.
+    pub(super) fn hear_workers(&mut self) {
+        self.read_ready_pipes();
+    }
+
+    /// Something happened to the pool. What it wants done is left to the caller.
+    pub(super) fn hand_to_pool(&mut self, event: Event) {
+        let gone = match &event {
+            Event::Exited { id, .. } | Event::SpawnFailed { id, .. } => Some(*id),
+            _ => None,
+        };
+        self.pool.handle(clock::now(), event);
+        if let Some(id) = gone {
+            self.readiness.pipes.forget(id);
+        }
+    }
+}

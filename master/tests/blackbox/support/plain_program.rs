@@ -1,0 +1,37 @@
+//! A server that never heard of einhorn: it ends gracefully by SIGTERM, and says that it is
+//! ready in one of the ways that are not ours.
+
+/// Serves the first socket. Its words: the version that it answers with, how it says that it is
+/// ready, and where.
+const PROGRAM: &str = r#"
+import os, select, signal, socket, sys
+version, how = sys.argv[1:3]
+asked, ask = os.pipe()
+os.set_blocking(ask, False)
+signal.signal(signal.SIGTERM, lambda *_: None)
+signal.set_wakeup_fd(ask)
+listener = socket.socket(fileno=int(os.environ["EINHORN_FD_0"]))
+listener.setblocking(False)
+if how == "fd":
+    number = int(os.environ["EINHORN_READY_FD"])
+    os.write(number, b"ready\n")
+    os.close(number)
+while True:
+    readable, _, _ = select.select([listener, asked], [], [])
+    if asked in readable:
+        break
+    try:
+        client, _ = listener.accept()
+    except BlockingIOError:
+        continue
+    client.setblocking(True)
+    if client.recv(64):
+        client.sendall(f"{os.getpid()} - {version}\n".encode())
+    client.close()
+"#;
+
+/// What a release's script becomes.
+pub(crate) fn serves(version: &str, words: &[&str]) -> String {
+    assert!(!PROGRAM.contains('\''));
+    format!("exec python3 -c '{PROGRAM}' {version} {}", words.join(" "))
+}
