@@ -297,6 +297,13 @@ fn a_program_that_is_gone() {
     let process = stand_in::replaying_in(folder, MANUAL, &[&program]);
     let workers = numbers_in(&process.told("replays")["workers"]);
     let mut subscriber = process.recorded_client(1);
+    // A shell opens its script by name.
+    for pid in &workers {
+        process.master.wait_until("it runs", || {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            (name == "sleep\n").then_some(())
+        });
+    }
     std::fs::remove_file(&program).unwrap();
     process.go();
     let last = follow(&mut subscriber, &Value::Integer(9));
