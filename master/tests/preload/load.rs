@@ -47,6 +47,11 @@ impl Load {
         });
     }
 
+    /// Waits until there are that many answers in all.
+    pub(crate) fn wait_for_all(&self, master: &Master, wanted: usize) {
+        self.wait_for(master, wanted.saturating_sub(self.finished.load(Ordering::Relaxed)));
+    }
+
     pub(crate) fn stop(self) -> Tally {
         self.stop.store(true, Ordering::Relaxed);
         let mut total = Tally::default();

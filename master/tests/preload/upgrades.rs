@@ -20,6 +20,9 @@ in_each_language! {
     code_that_loads_again_is_preloaded_again,
 }
 
+/// Fewer connections in all are no load.
+const CONNECTIONS_MIN: usize = 2000;
+
 const OPTIONS: [&str; 8] = ["-b", "127.0.0.1:0", "-n", "3", "-m", "manual", "-s", "0.01"];
 
 #[track_caller]
@@ -67,6 +70,7 @@ fn five_upgrades_under_load_lose_nothing(language: Language) {
         load.wait_for(&master, 50);
         preloaders.push(preloader_of(&master));
     }
+    load.wait_for_all(&master, CONNECTIONS_MIN);
     let tally = load.stop();
     assert_eq!(tally.lost, [""; 0]);
     let served: Vec<&str> = tally.served.keys().map(String::as_str).collect();

@@ -21,6 +21,7 @@ in_each_language! {
     a_nice_level_holds,
     workers_are_asked_to_stop_when_the_master_is_killed,
     they_are_started_one_after_the_other_and_all_at_once,
+    a_list_of_processes_shows_workers_as_the_masters_children,
 }
 
 /// Reports, and waits for SIGUSR2.
@@ -213,9 +214,8 @@ fn they_are_started_one_after_the_other_and_all_at_once(language: Language) {
 }
 
 /// `ps` shows the workers below the master.
-#[test]
-fn a_list_of_processes_shows_workers_as_the_masters_children() {
-    let master = Language::Python.start(&reporting(Language::Python), &["-n", "2", "-m", "manual"]);
+fn a_list_of_processes_shows_workers_as_the_masters_children(language: Language) {
+    let master = language.start(&reporting(language), &["-n", "2", "-m", "manual"]);
     master.wait_for_up(2);
     let pid = master.pid().to_string();
     let output = std::process::Command::new("ps")
@@ -228,15 +228,15 @@ fn a_list_of_processes_shows_workers_as_the_masters_children() {
             .lines()
             .find(|line| line.trim_start().starts_with(&format!("{worker} ")))
             .unwrap_or_else(|| panic!("no {worker} in {listed}"));
-        assert!(line.ends_with(&master.folder.word("app.py")), "{line}");
+        assert!(line.ends_with(&master.folder.word(language.file())), "{line}");
     }
 }
 
-/// A virtual environment's interpreter keeps its packages, once as the program's first word
-/// and once in the first line of a script.
+/// A virtual environment's interpreter keeps its packages: as the program's first word, in the
+/// first line of a script, and as the one that `PATH` has.
 #[test]
 fn a_virtual_environment_holds() {
-    for by_script in [false, true] {
+    for by in ["word", "script", "path"] {
         let folder = Folder::new();
         let environment = folder.word("venv");
         let made = std::process::Command::new("python3")
@@ -250,15 +250,37 @@ fn a_virtual_environment_holds() {
         let script = folder.word("server");
         std::fs::write(&script, format!("#!{interpreter}\n")).unwrap();
         rustix::fs::chmod(script.as_str(), rustix::fs::Mode::RWXU).unwrap();
-        let program =
-            if by_script { vec![&script[..], "a"] } else { vec![&interpreter, &path, "a"] };
+        let program = match by {
+            "word" => vec![&interpreter, &path, "a"],
+            "script" => vec![&script[..], "a"],
+            _ => vec!["true", "a"],
+        };
         let options = ["-p", &path, "-m", "manual"];
-        let master = Launch::within(folder, &options, &program).start();
+        let mut launch = Launch::within(folder, &options, &program);
+        if by == "path" {
+            let others = std::env::var("PATH").unwrap();
+            launch = launch.env("PATH", format!("{environment}/bin:{others}"));
+        }
+        let master = launch.start();
         master.wait_for_up(1);
         let report = report_of(&master, master.only_pid());
         assert_eq!(report["prefix"], json!(environment), "{report}");
         assert_eq!(report["argv"], json!(["a"]), "{report}");
     }
+}
+
+/// What seeds itself when it is loaded would draw the same numbers in every worker.
+#[test]
+fn python_seeds_numpy_anew() {
+    let folder = Folder::new();
+    std::fs::create_dir(folder.join("numpy")).unwrap();
+    folder.write("numpy/__init__.py", "");
+    folder.write("numpy/random.py", "calls = 0\ndef seed():\n    global calls\n    calls += 1\n");
+    let main = "assert numpy.random.calls == 1, numpy.random.calls\nwait(ack)";
+    folder.write("app.py", &Language::Python.code("1", "import numpy.random", main));
+    let master = Language::Python.launch(folder, &["-n", "2", "-m", "manual"], &[]).start();
+    master.wait_for_up(2);
+    master.stop();
 }
 
 /// As if the code were the main program, but for its name.
