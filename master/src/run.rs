@@ -10,6 +10,7 @@ use crate::handover::{
     self, AdoptError, Adopted, AdoptedClient, AdoptedPipe, AdoptedPreloader, AnswerError, Inherited,
 };
 use crate::instance::{Environment, Instance};
+use crate::log::Unwritten;
 use crate::options::{FdBase, Invocation, Launch, OptionError};
 use crate::pool::{Event, Pool, Version};
 use crate::spawn::{
@@ -200,7 +201,10 @@ fn take_over(
     own_name: OsString,
 ) -> Result<Beginning, RunError> {
     let now = clock::now();
-    let adopted = handover::adopt(number, inherited, launch, environment, own_name, now)?;
+    crate::log::hold();
+    let adopted = handover::adopt(number, inherited, launch, environment, own_name, now);
+    crate::log::release(&adopted.as_ref().map_or_else(|_| Unwritten::default(), |a| a.log.clone()));
+    let adopted = adopted?;
     let Adopted { instance, pool, versions: sources, clients, preloaders, .. } = adopted;
     let Adopted { ready_pipes, verbosity, .. } = adopted;
     crate::log::set_verbosity(verbosity);

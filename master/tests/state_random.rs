@@ -205,7 +205,7 @@ fn ours() -> impl Strategy<Value = Ours> {
         file(),
         btree_map(1..i32::MAX, client, 0..3).boxed(),
         btree_map(1..i32::MAX, worker, 0..3).boxed(),
-        (any::<u64>(), any::<bool>(), vec(version(), 0..3).boxed()),
+        (any::<u64>(), any::<bool>(), vec(version(), 0..3).boxed(), bytes()),
         (rules(), option::of(upgrade()).boxed(), vec(preloader, 0..3).boxed()),
     )
         .prop_map(
@@ -240,6 +240,8 @@ fn ours() -> impl Strategy<Value = Ours> {
                 upgrade,
                 superseding: number.1,
                 fleet_was_up: !number.1,
+                log_unwritten: number.3,
+                log_dropped: number.0 / 3,
             },
         )
 }

@@ -147,6 +147,11 @@ impl Master {
         }
         self.set_open_files_for(Image::Next);
         self.stop_adopting();
+        // The last thing: whatever is said from here on is lost.
+        if let (Kind::Ours { .. }, Some(ours)) = (next, snapshot.ours.as_mut()) {
+            let log = crate::log::unwritten();
+            (ours.log_unwritten, ours.log_dropped) = (log.bytes, log.dropped);
+        }
         let reason = handover::reexec(&self.instance, &snapshot, next, &self.versions, &kept);
         self.set_open_files_for(Image::This);
         self.go_on_preloading();

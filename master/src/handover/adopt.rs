@@ -19,6 +19,7 @@ use super::ready_pipes::{self, AdoptedPipe};
 use super::{listeners, versions, workers};
 use crate::control::{Connection, Dialect, Restored, ReturnAddress, Topic};
 use crate::instance::{Environment, Instance};
+use crate::log::Unwritten;
 use crate::moment::Moment;
 use crate::options::{Files, Launch};
 use crate::pool::{Pool, RequestNumber, Version};
@@ -80,6 +81,8 @@ pub struct Adopted {
     pub ready_pipes: Vec<AdoptedPipe>,
     /// How loud the former image was.
     pub verbosity: u8,
+    /// What it could not write to its log.
+    pub log: Unwritten,
 }
 
 /// Reads the state on `number` and takes over what it names.
@@ -94,7 +97,7 @@ pub fn adopt(
     own_name: OsString,
     now: Moment,
 ) -> Result<Adopted, AdoptError> {
-    let snapshot = read(number, &mut inherited)?;
+    let mut snapshot = read(number, &mut inherited)?;
     let launch = merge(typed, &snapshot);
     if snapshot.cmd.first().is_none_or(Vec::is_empty) {
         return Err(AdoptError::NoProgram(number));
@@ -134,7 +137,12 @@ pub fn adopt(
         own_name,
     };
     let verbosity = snapshot.verbosity;
-    Ok(Adopted { instance, pool, versions, clients, preloaders, ready_pipes, verbosity })
+    let log = snapshot
+        .ours
+        .take()
+        .map(|ours| Unwritten { bytes: ours.log_unwritten, dropped: ours.log_dropped });
+    let log = log.unwrap_or_default();
+    Ok(Adopted { instance, pool, versions, clients, preloaders, ready_pipes, verbosity, log })
 }
 
 /// The program and its arguments. A master that looks its program up at each start hands the

@@ -217,6 +217,8 @@ fn ours(
             Some(PendingReload::Upgrade { superseding: true, .. })
         ),
         fleet_was_up: pool.fleet_was_up,
+        log_unwritten: Bytes::new(),
+        log_dropped: 0,
     }
 }
 

@@ -44,6 +44,34 @@ pub fn init(verbosity: u8, clock: fn() -> WallTime, pid: u32) {
     let _ = ::log::set_logger(&FACADE);
 }
 
+/// Lines that nobody has taken yet.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unwritten {
+    /// The rest of a line that was begun, then whole lines.
+    pub bytes: Vec<u8>,
+    /// Lines that were dropped before these, and not reported yet.
+    pub dropped: u64,
+}
+
+/// Keeps lines back until [`release`]: those of the former image come first.
+pub fn hold() {
+    if let Some(writer) = writer().as_mut() {
+        writer.hold();
+    }
+}
+
+/// Goes on where the former image of this process has ended.
+pub fn release(former: &Unwritten) {
+    if let Some(writer) = writer().as_mut() {
+        writer.release(former);
+    }
+}
+
+/// What the next image is to write first.
+pub fn unwritten() -> Unwritten {
+    writer().as_ref().map(Writer::unwritten).unwrap_or_default()
+}
+
 /// 0: everything; 1: what happens, and warnings; 2: errors only. More counts as 2.
 pub fn set_verbosity(verbosity: u8) {
     let verbosity = verbosity.min(VERBOSITY_MAX);

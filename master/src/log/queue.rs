@@ -68,6 +68,23 @@ impl Queue {
         self.bytes = self.lines.iter().map(|line| line.bytes.len()).sum();
     }
 
+    /// What waits: the rest of a line that was begun, then whole lines.
+    pub(super) fn unwritten(&self) -> Vec<u8> {
+        let mut bytes: Vec<u8> = self.lines.iter().flat_map(|line| &line.bytes).copied().collect();
+        bytes.drain(..self.sent.min(bytes.len()));
+        bytes
+    }
+
+    /// Puts what waited in another queue, and the count of what was dropped there, before
+    /// everything here. Nothing here may have been begun.
+    pub(super) fn put_first(&mut self, unwritten: &[u8], dropped: u64) {
+        for line in unwritten.split_inclusive(|byte| *byte == b'\n').rev() {
+            self.bytes += line.len();
+            self.lines.push_front(Line { bytes: line.to_vec(), stands_for: 1 });
+        }
+        self.dropped = self.dropped.saturating_add(dropped);
+    }
+
     /// Lines dropped since the last report.
     pub(super) fn dropped(&self) -> u64 {
         self.dropped
@@ -136,6 +153,24 @@ mod tests {
         assert_eq!(queue.dropped(), 2);
         queue.push_report(|count| format!("{count} lost\n").into_bytes());
         assert_eq!(drain(&mut queue), "ne\n2 lost\n");
+    }
+
+    #[test]
+    fn what_waits_goes_on_in_another_queue_before_what_is_there() {
+        let mut first = Queue::default();
+        for line in ["one\n", "two\n", "three\n"] {
+            first.push(line.into());
+        }
+        first.advance(2);
+        first.dropped = 3;
+        let mut second = Queue::default();
+        second.push(b"four\n".to_vec());
+        second.put_first(&first.unwritten(), first.dropped());
+        assert_eq!(second.dropped(), 3);
+        assert_eq!(second.bytes, "e\ntwo\nthree\nfour\n".len());
+        second.push_report(|count| format!("{count} lost\n").into_bytes());
+        assert_eq!(drain(&mut second), "e\ntwo\nthree\nfour\n3 lost\n");
+        assert_eq!((second.bytes, second.unwritten()), (0, Vec::new()));
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::os::fd::RawFd;
 
 use ::log::Level;
 
+use super::Unwritten;
 use super::line::compose;
 use super::queue::Queue;
 use crate::moment::WallTime;
@@ -19,11 +20,13 @@ pub(super) struct Writer {
     pid: u32,
     /// The sink takes no more for now, but may later.
     is_full: bool,
+    /// Nothing is written yet: older lines may have to come first.
+    is_held: bool,
 }
 
 impl Writer {
     pub(super) fn new(sink: LogSink, clock: fn() -> WallTime, pid: u32) -> Self {
-        Self { sink, queue: Queue::default(), clock, pid, is_full: false }
+        Self { sink, queue: Queue::default(), clock, pid, is_full: false, is_held: false }
     }
 
     pub(super) fn line(&mut self, level: Level, message: &str) {
@@ -35,6 +38,9 @@ impl Writer {
     /// Writes what can be written at once. Where the sink is broken the lines are given up:
     /// they are reported with the next one that it takes.
     pub(super) fn flush(&mut self) {
+        if self.is_held {
+            return;
+        }
         self.is_full = false;
         loop {
             while let Some(bytes) = self.queue.front() {
@@ -53,6 +59,21 @@ impl Writer {
             }
             self.report_dropped();
         }
+    }
+
+    pub(super) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Writes those lines first, and whatever was held back.
+    pub(super) fn release(&mut self, former: &Unwritten) {
+        self.is_held = false;
+        self.queue.put_first(&former.bytes, former.dropped);
+        self.flush();
+    }
+
+    pub(super) fn unwritten(&self) -> Unwritten {
+        Unwritten { bytes: self.queue.unwritten(), dropped: self.queue.dropped() }
     }
 
     /// The descriptor to wait for before [`Self::flush`], while lines wait for it.

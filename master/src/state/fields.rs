@@ -89,6 +89,8 @@ record!(Ours, {
     Optional upgrade,
     Usual superseding,
     Usual fleet_was_up,
+    Usual log_unwritten,
+    Usual log_dropped,
 });
 
 record!(OurVersion, {

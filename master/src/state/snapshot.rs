@@ -286,6 +286,10 @@ pub struct Ours {
     pub superseding: bool,
     /// The target was reached once.
     pub fleet_was_up: bool,
+    /// Log lines that nobody has taken yet; the first may have been begun.
+    pub log_unwritten: Bytes,
+    /// Log lines that were dropped and not reported yet.
+    pub log_dropped: u64,
 }
 
 /// What a version runs.

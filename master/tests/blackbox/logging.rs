@@ -1,9 +1,13 @@
 //! The log: a line an event, whatever is behind standard error.
 
 use std::fs::File;
+use std::io::{PipeReader, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 
 use rustix::process::Signal;
 
+use crate::support::log::Log;
 use crate::support::process::{descriptors, send};
 use crate::support::{IDLE, Launch, Master, pids};
 use crate::worker::told;
@@ -107,4 +111,91 @@ fn into_a_file_that_workers_write_to_as_well() {
     let text = master.folder.read("log");
     assert_eq!(text.matches(" says hello\n").count(), 3, "{text}");
     assert_eq!(text.matches(" is up (").count(), 3, "{text}");
+}
+
+/// A master whose log is a pipe that nobody reads and that takes no more.
+fn behind_a_full_pipe() -> (Master, PipeReader) {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
+    let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().try_into().unwrap();
+    let mut own = File::options().write(true).custom_flags(nonblocking).open(path).unwrap();
+    let master = Launch::new(&["-m", "0", "-n", "1"], &IDLE).start_logging_to(writer);
+    master.wait_for_up(1);
+    for length in [4096, 1] {
+        while own.write(&vec![b'x'; length]).is_ok() {}
+    }
+    (master, reader)
+}
+
+/// Has `count` lines said, and the master reload as often as that.
+fn say_and_reload(master: &Master, count: usize, reloads: u64) {
+    let mut client = master.client();
+    for _ in 0..count {
+        client.send("nonsense\n");
+        client.yaml_reply();
+    }
+    for generation in 1..=reloads {
+        master.command("reload", &[]);
+        master.wait_for("the next", |status| status["generation"] == generation);
+    }
+}
+
+/// What is read in the end of what was said from the first refusal on, once that is all.
+fn read_to_the_end(
+    mut master: Master,
+    reader: PipeReader,
+    is_all: impl Fn(&[String]) -> bool,
+) -> Vec<String> {
+    let (log, pid) = (Log::follow(reader), master.pid());
+    let read = || {
+        let lines = log.lines();
+        let messages = lines.iter().filter_map(|line| parts(line.trim_start_matches('x'), pid));
+        let messages = messages.map(|(_, message)| message.to_owned());
+        messages.skip_while(|message| !message.contains("refused")).collect::<Vec<String>>()
+    };
+    master.wait_until("all of the log", || is_all(&read()).then_some(()));
+    master.signal(Signal::TERM);
+    assert_eq!(master.wait(), 0);
+    log.wait_for_end();
+    read()
+}
+
+#[test]
+fn lines_that_wait_for_their_reader_cross_a_reload() {
+    let (master, reader) = behind_a_full_pipe();
+    say_and_reload(&master, 50, 2);
+    let messages = read_to_the_end(master, reader, |messages| messages.len() >= 54);
+    let is_refusal = |message: &&String| message.contains("refused");
+    assert_eq!(messages.iter().take_while(is_refusal).count(), 50, "{messages:?}");
+    let expected =
+        ["reloading, generation 1", "took over 1 workers and", "reloading, generation 2"];
+    for (message, words) in messages[50..].iter().zip(expected) {
+        assert!(message.contains(words), "{message} where {words} should be");
+    }
+    assert!(!messages.iter().any(|message| message.contains("dropped")), "{messages:?}");
+}
+
+/// How many of the lines in question are there, and how many are said to be lost.
+fn seen_and_lost(messages: &[String]) -> (usize, usize) {
+    let kinds = ["refused", "reloading", "took over"];
+    let seen = messages.iter().filter(|message| kinds.iter().any(|kind| message.contains(kind)));
+    let reports = messages.iter().filter(|message| message.contains("dropped"));
+    let lost = reports.map(|report| report.split(' ').next().unwrap().parse::<usize>().unwrap());
+    (seen.count(), lost.sum())
+}
+
+#[test]
+fn lines_that_are_lost_are_counted_over_reloads() {
+    let (master, reader) = behind_a_full_pipe();
+    let (said, reloads) = (4000, 3);
+    say_and_reload(&master, said, reloads);
+    // A reload says two lines.
+    let all = said + 2 * usize::try_from(reloads).unwrap();
+    let is_all = |messages: &[String]| {
+        let (seen, lost) = seen_and_lost(messages);
+        seen + lost >= all
+    };
+    let (seen, lost) = seen_and_lost(&read_to_the_end(master, reader, is_all));
+    assert_eq!(seen + lost, all, "{lost} are lost");
+    assert!(lost > 0 && lost < said, "{lost} are lost");
 }
