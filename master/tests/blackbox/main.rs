@@ -28,6 +28,7 @@ mod storms;
 mod support;
 mod upgrade;
 mod upgrade_acknowledged_by_another;
+mod upgrade_budgets;
 mod upgrade_recipes;
 mod upgrade_releases;
 mod upgrade_under_load;

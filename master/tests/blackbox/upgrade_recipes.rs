@@ -3,10 +3,11 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 use rustix::process::Signal;
 
+use crate::support::process::start;
 use crate::support::site::release;
 use crate::support::{EINHORN, Folder, Launch, Master, workers};
 use crate::worker::{told, told_in_shell};
@@ -30,7 +31,8 @@ fn path() -> String {
 fn run(master: &Master, words: &[&str]) -> Output {
     let mut command = Command::new(words[0]);
     command.args(&words[1..]).env("PATH", path()).env("TMPDIR", master.folder.path());
-    command.output().unwrap()
+    let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    start(command).wait_with_output().unwrap()
 }
 
 fn server(version: &str) -> String {

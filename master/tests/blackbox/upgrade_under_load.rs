@@ -3,11 +3,11 @@
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::{Value as Json, json};
 
-use crate::support::load::{Load, Watch, request};
+use crate::support::load::{Bounds, Load, Watch, request};
 use crate::support::process::send;
 use crate::support::site::{Site, TARGET, point, release};
-use crate::support::{Client, Folder, Launch, pids, workers};
-use crate::worker::told_in_shell;
+use crate::support::{Client, Folder, Launch, Process, pids, workers};
+use crate::worker::{told, told_in_shell};
 
 fn good(version: &str) -> String {
     told_in_shell(&[&format!("version={version}"), "ack", "serve"])
@@ -25,26 +25,34 @@ fn check(options: &[&str], deploy: impl FnOnce(&Site), upgrade: &str, cause: &st
     let told = site.shell(upgrade);
     assert_eq!(told.status, 3, "{}", told.all);
     assert!(told.last.contains("rolled back") && told.last.contains(cause), "{}", told.last);
+    let lost = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish(&["1"]);
-    after_rollback(&site, &before);
+    load.finish_but(&["1"], lost);
     commits(&site, "3");
     site
 }
 
+/// The old workers serve, and one that is killed comes back as the old version. Returns whom
+/// that one had accepted.
 #[track_caller]
-fn after_rollback(site: &Site, before: &[i32]) {
+fn after_rollback(site: &Site, before: &[i32], watch: &Watch) -> Vec<u16> {
     let status = site.master.wait_for_up(TARGET);
     assert_eq!((&status["version"], &status["upgrade"]), (&json!(0), &Json::Null));
+    // What another master would read.
+    let state = site.master.state();
+    for line in [":version: 0\n", ":consecutive_deaths_before_ack: 0\n", ":upgrading: false\n"] {
+        assert!(state.contains(line), "{line} in {state}");
+    }
     assert_eq!(pids(&status), before, "the old workers have served on");
     site.answers("1");
-    send(before[0], Signal::KILL);
+    let lost = watch.kill(&Process::of(before[0]));
     site.master.wait_for("another worker of the old version", |status| {
         pids(status).len() == TARGET
             && !pids(status).contains(&before[0])
             && workers(status).iter().all(|worker| worker["stage"] == "up")
     });
     site.answers("1");
+    lost
 }
 
 /// A good release replaces the old one without a loss.
@@ -106,6 +114,14 @@ fn a_deploy_that_takes_too_long() {
     check(&[], deploy, "upgrade --timeout 0.5", "it took longer than 0.5 s").master.stop();
 }
 
+#[test]
+fn a_deploy_that_acknowledges_and_dies_two_seconds_later() {
+    let words: Vec<String> = told(&["ack-for"]).iter().map(|word| format!("'{word}'")).collect();
+    let body = format!("{}=$$; sleep 2; exit 7", words.join(" "));
+    let deploy = |site: &Site| site.deploy("2", &body);
+    check(&[], deploy, "upgrade --soak 5 --attempts 1", "status 7").master.stop();
+}
+
 /// It serves after its acknowledgement, and dies while the others soak.
 #[test]
 fn a_deploy_that_acknowledges_and_dies() {
@@ -132,9 +148,9 @@ fn a_deploy_that_acknowledges_and_dies() {
         (&json!(1), &json!("status 7"))
     );
     assert!(result["worker"]["pid"].is_i64() && result["seconds"].is_f64(), "{last}");
+    let lost = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish(&["1"]);
-    after_rollback(&site, &before);
+    load.finish_but(&["1"], lost);
     commits(&site, "3");
 }
 
@@ -175,8 +191,12 @@ fn a_fleet_upgrade_that_fails_leaves_the_old_fleet() {
     let told = site.shell("upgrade_fleet --attempts 3");
     assert_eq!(told.status, 3, "{}", told.all);
     assert!(told.last.contains("status 3"), "{}", told.last);
-    load.finish(&["1"]);
-    after_rollback(&site, &before);
+    // A fleet is a whole set more.
+    let bounds = Bounds { target: TARGET, most: 2 * TARGET, others: 0 };
+    let watch = Watch::within(site.master.socket.clone(), site.master.pid(), bounds);
+    let lost = after_rollback(&site, &before, &watch);
+    watch.finish();
+    load.finish_but(&["1"], lost);
     let load = Load::start(site.port);
     site.deploy("3", &good("3"));
     assert_eq!(site.shell("upgrade_fleet").status, 0);
@@ -230,9 +250,9 @@ fn a_reload_in_the_middle_of_a_rollback() {
     );
     let status = site.master.status();
     assert_eq!((&status["generation"], &status["version"]), (&json!(2), &json!(0)));
+    let lost = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish(&["1"]);
-    after_rollback(&site, &before);
+    load.finish_but(&["1"], lost);
 }
 
 #[test]

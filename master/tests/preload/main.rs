@@ -13,5 +13,6 @@ mod strange_preloader;
 #[path = "../blackbox/support/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "other tests use the rest")]
 mod support;
+mod transaction;
 mod upgrades;
 mod workers;

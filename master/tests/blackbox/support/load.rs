@@ -1,4 +1,7 @@
 //! Clients that ask without pause, and an observer that looks every 10 ms.
+//!
+//! What a worker had accepted when it was killed with -9 is lost, and nobody can help that: such
+//! losses are counted apart, each by the client's port, and every other one is a failure.
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -9,10 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
 use super::client::Client;
-use super::{LONG, workers};
+use super::{LONG, Process, workers};
 
 /// Clients at once beside which something else is looked at.
 const CLIENTS: usize = 2;
@@ -51,7 +55,14 @@ pub(crate) fn request(port: u16) -> Result<String, Failure> {
 
 /// The same, with words of one's own.
 pub(crate) fn request_with(port: u16, words: &str) -> Result<String, Failure> {
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), LONG)?;
+    ask(&connect(port)?, words)
+}
+
+fn connect(port: u16) -> Result<TcpStream, Failure> {
+    Ok(TcpStream::connect_timeout(&SocketAddr::from(([127, 0, 0, 1], port)), LONG)?)
+}
+
+fn ask(mut stream: &TcpStream, words: &str) -> Result<String, Failure> {
     stream.set_read_timeout(Some(LONG))?;
     stream.write_all(words.as_bytes())?;
     let mut answer = String::new();
@@ -86,7 +97,8 @@ fn goes_on(stopped: &Receiver<()>, pause: Duration) -> bool {
 #[derive(Debug, Default)]
 struct Tally {
     answered: usize,
-    failed: Vec<Failure>,
+    /// Each with its client's port, if it had come to have one.
+    failed: Vec<(Option<u16>, Failure)>,
     versions: BTreeSet<String>,
 }
 
@@ -113,14 +125,16 @@ impl Load {
             let tally = Arc::clone(&tally);
             Running::start(move |stopped| {
                 while goes_on(stopped, pause) {
-                    let result = request(port);
+                    let connected = connect(port);
+                    let own = connected.as_ref().ok().and_then(|stream| stream.local_addr().ok());
+                    let result = connected.and_then(|stream| ask(&stream, "which\n"));
                     let mut tally = tally.lock().unwrap();
                     match result {
                         Ok(version) => {
                             tally.answered += 1;
                             tally.versions.insert(version);
                         }
-                        Err(failure) => tally.failed.push(failure),
+                        Err(failure) => tally.failed.push((own.map(|own| own.port()), failure)),
                     }
                 }
             })
@@ -136,9 +150,20 @@ impl Load {
     /// Ends it; all requests must have been answered, by these versions.
     #[track_caller]
     pub(crate) fn finish(self, versions: &[&str]) {
+        self.finish_but(versions, Vec::new());
+    }
+
+    /// The same, but for those whose clients' ports are in `accepted`: by whom is known, and
+    /// that it was killed. Each stands for one failure.
+    #[track_caller]
+    pub(crate) fn finish_but(self, versions: &[&str], mut accepted: Vec<u16>) {
         self.clients.into_iter().for_each(Running::finish);
-        let tally = std::mem::take(&mut *self.tally.lock().unwrap());
+        let mut tally = std::mem::take(&mut *self.tally.lock().unwrap());
         let of = tally.answered + tally.failed.len();
+        tally.failed.retain(|(port, _)| {
+            let place = accepted.iter().position(|accepted| Some(*accepted) == *port);
+            place.map(|place| accepted.swap_remove(place)).is_none()
+        });
         assert_eq!(tally.failed, [], "{} of {of} requests", tally.failed.len());
         assert!(tally.answered > 0);
         assert_eq!(tally.versions, versions.iter().map(|version| (*version).to_owned()).collect());
@@ -146,40 +171,90 @@ impl Load {
 }
 
 /// Looks at a master every 10 ms: enough workers must serve, and not too many may live.
-pub(crate) struct Watch(Running<(usize, Vec<String>)>);
+pub(crate) struct Watch {
+    running: Running<(usize, Vec<String>)>,
+    killed: Arc<Mutex<Vec<i32>>>,
+}
+
+/// What there is to be at every instant.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    /// So many serve, as far as nobody was killed.
+    pub(crate) target: usize,
+    /// No more live.
+    pub(crate) most: usize,
+    /// Children of the master that are no workers: preloaders.
+    pub(crate) others: usize,
+}
 
 impl Watch {
     pub(crate) fn start(socket: PathBuf, master: i32, target: usize, most: usize) -> Self {
-        Self(Running::start(move |stopped| {
+        Self::within(socket, master, Bounds { target, most, others: 0 })
+    }
+
+    pub(crate) fn within(socket: PathBuf, master: i32, bounds: Bounds) -> Self {
+        let killed = Arc::<Mutex<Vec<i32>>>::default();
+        let known = Arc::clone(&killed);
+        let (looked, first_look) = channel();
+        let running = Running::start(move |stopped| {
             let mut client = Client::connect(&socket).unwrap();
             let (mut looks, mut wrong) = (0, Vec::new());
+            let mut before = Vec::new();
             while goes_on(stopped, INTERVAL) {
                 let reply = client.ask(&json!({"command": "status", "args": ["json"]}));
                 let status: Json =
                     serde_json::from_str(reply["message"].as_str().unwrap()).unwrap();
-                let serving = workers(&status)
-                    .iter()
-                    .filter(|worker| SERVING.contains(&worker["stage"].as_str().unwrap()))
-                    .count();
+                let serving = serving(&status);
+                let has_died =
+                    |pid: &&i32| !serving.contains(pid) && known.lock().unwrap().contains(pid);
+                let died = before.iter().filter(has_died).count();
+                // Only a death may make them fewer than they are to be.
+                let were = if looks == 0 { bounds.target } else { before.len() };
+                let least = were.min(bounds.target).saturating_sub(died);
                 let alive = workers(&status).len();
-                // One more may be the check of the next master.
                 let children = children(master);
-                if serving < target || alive > most || children > most + 1 {
-                    wrong.push(format!("{serving} serve, {children} children: {status}"));
+                // One more may be the check of the next master.
+                if serving.len() < least
+                    || alive > bounds.most
+                    || children > bounds.most + bounds.others + 1
+                {
+                    wrong.push(format!("{serving:?} serve, {children} children: {status}"));
                 }
+                before = serving;
                 looks += 1;
+                let _ = looked.send(());
             }
             (looks, wrong)
-        }))
+        });
+        // If it fails its thread says so at the end.
+        let _ = first_look.recv_timeout(LONG);
+        Self { running, killed }
+    }
+
+    /// Kills a worker with -9. Returns the ports of the clients that it had accepted.
+    pub(crate) fn kill(&self, worker: &Process) -> Vec<u16> {
+        // First, so that its death surprises nobody.
+        self.killed.lock().unwrap().push(worker.pid);
+        let accepted = worker.accepted_while_stopped();
+        worker.signal(Signal::KILL);
+        worker.wait();
+        accepted
     }
 
     /// Ends it; nothing wrong may have been seen.
     #[track_caller]
     pub(crate) fn finish(self) {
-        let (looks, wrong) = self.0.finish();
+        let (looks, wrong) = self.running.finish();
         assert!(wrong.is_empty(), "{} of {looks} looks, first: {}", wrong.len(), wrong[0]);
         assert!(looks > 0);
     }
+}
+
+/// The workers that can serve.
+fn serving(status: &Json) -> Vec<i32> {
+    let all = workers(status).into_iter();
+    let up = all.filter(|worker| SERVING.contains(&worker["stage"].as_str().unwrap()));
+    up.filter_map(|worker| worker["pid"].as_i64()?.try_into().ok()).collect()
 }
 
 fn children(pid: i32) -> usize {

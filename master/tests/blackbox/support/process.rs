@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
+use std::net::TcpStream;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::process::{Child, Command};
@@ -10,7 +11,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Signal, kill_process, pidfd_getfd, pidfd_open,
+    pidfd_send_signal,
+};
 
 use super::LONG;
 
@@ -63,6 +67,32 @@ impl Process {
 
     pub(crate) fn lives(&self) -> bool {
         !self.ends_within(Duration::ZERO)
+    }
+
+    /// Stops it and says which clients' connections it has accepted by then, by their ports:
+    /// those of its TCP sockets that have another end. Empty if it is gone.
+    pub(crate) fn accepted_while_stopped(&self) -> Vec<u16> {
+        self.signal(Signal::STOP);
+        let has_stopped = || {
+            fs::read_to_string(format!("/proc/{}/stat", self.pid))
+                .ok()
+                .and_then(|stat| stat.rsplit(") ").next().and_then(|rest| rest.chars().next()))
+                .is_none_or(|state| matches!(state, 'T' | 'Z' | 'X'))
+        };
+        while !has_stopped() {
+            std::thread::yield_now();
+        }
+        if !self.lives() {
+            return Vec::new();
+        }
+        let Some(descriptor) = &self.descriptor else { return Vec::new() };
+        let sockets =
+            descriptors(self.pid).into_iter().filter(|(_, what)| what.starts_with("socket:"));
+        let remote = |(number, _)| {
+            let own = pidfd_getfd(descriptor, number, PidfdGetfdFlags::empty()).ok()?;
+            Some(TcpStream::from(own).peer_addr().ok()?.port())
+        };
+        sockets.filter_map(remote).collect()
     }
 
     #[track_caller]

@@ -41,6 +41,16 @@ pub(crate) fn point(folder: &Folder, name: &str) {
     fs::rename(beside, folder.join("current")).unwrap();
 }
 
+/// What an operator's script sees.
+pub(crate) fn shell(master: &Master, script: &str) -> Told {
+    let mut command = Command::new(EINHORNSH);
+    command.arg("-d").arg(&master.socket).args(["-e", script]).stdin(Stdio::null());
+    let output = start(command.stdout(Stdio::piped())).wait_with_output().unwrap();
+    let all = String::from_utf8(output.stdout).unwrap();
+    let last = all.lines().last().unwrap_or_default().to_owned();
+    Told { status: output.status.code().unwrap(), last, all }
+}
+
 impl Site {
     /// Runs release `1`.
     pub(crate) fn start(options: &[&str], body: &str) -> Self {
@@ -85,12 +95,7 @@ impl Site {
 
     /// What an operator's script sees.
     pub(crate) fn shell(&self, script: &str) -> Told {
-        let mut command = Command::new(EINHORNSH);
-        command.arg("-d").arg(&self.master.socket).args(["-e", script]).stdin(Stdio::null());
-        let output = start(command.stdout(Stdio::piped())).wait_with_output().unwrap();
-        let all = String::from_utf8(output.stdout).unwrap();
-        let last = all.lines().last().unwrap_or_default().to_owned();
-        Told { status: output.status.code().unwrap(), last, all }
+        shell(&self.master, script)
     }
 
     /// All answers come from this version.
