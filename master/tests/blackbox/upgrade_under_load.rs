@@ -25,9 +25,9 @@ fn check(options: &[&str], deploy: impl FnOnce(&Site), upgrade: &str, cause: &st
     let told = site.shell(upgrade);
     assert_eq!(told.status, 3, "{}", told.all);
     assert!(told.last.contains("rolled back") && told.last.contains(cause), "{}", told.last);
-    let lost = after_rollback(&site, &before, &watch);
+    let accepted = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish_but(&["1"], lost);
+    load.finish_but(&["1"], accepted);
     commits(&site, "3");
     site
 }
@@ -148,9 +148,9 @@ fn a_deploy_that_acknowledges_and_dies() {
         (&json!(1), &json!("status 7"))
     );
     assert!(result["worker"]["pid"].is_i64() && result["seconds"].is_f64(), "{last}");
-    let lost = after_rollback(&site, &before, &watch);
+    let accepted = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish_but(&["1"], lost);
+    load.finish_but(&["1"], accepted);
     commits(&site, "3");
 }
 
@@ -194,9 +194,9 @@ fn a_fleet_upgrade_that_fails_leaves_the_old_fleet() {
     // A fleet is a whole set more.
     let bounds = Bounds { target: TARGET, most: 2 * TARGET, others: 0 };
     let watch = Watch::within(site.master.socket.clone(), site.master.pid(), bounds);
-    let lost = after_rollback(&site, &before, &watch);
+    let accepted = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish_but(&["1"], lost);
+    load.finish_but(&["1"], accepted);
     let load = Load::start(site.port);
     site.deploy("3", &good("3"));
     assert_eq!(site.shell("upgrade_fleet").status, 0);
@@ -250,9 +250,9 @@ fn a_reload_in_the_middle_of_a_rollback() {
     );
     let status = site.master.status();
     assert_eq!((&status["generation"], &status["version"]), (&json!(2), &json!(0)));
-    let lost = after_rollback(&site, &before, &watch);
+    let accepted = after_rollback(&site, &before, &watch);
     watch.finish();
-    load.finish_but(&["1"], lost);
+    load.finish_but(&["1"], accepted);
 }
 
 #[test]
