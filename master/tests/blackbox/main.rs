@@ -31,6 +31,7 @@ mod upgrade_acknowledged_by_another;
 mod upgrade_budgets;
 mod upgrade_recipes;
 mod upgrade_releases;
+mod upgrade_ruby_client;
 mod upgrade_under_load;
 mod worker;
 mod worker_environment;
