@@ -15,9 +15,9 @@ fn good(version: &str) -> String {
 /// As recorded of the Ruby shell: the id first, each argument a plain item at its parent's
 /// indent.
 fn request(id: &str, args: &[&str]) -> String {
-    let args: String = args.iter().map(|arg| format!("- '{arg}'%0A")).collect();
-    let args = if args.is_empty() { " []%0A".to_owned() } else { format!("%0A{args}") };
-    format!("---%0Aid: {id}%0Acommand: upgrade%0Aargs:{args}\n")
+    let items: Vec<String> = args.iter().map(|arg| format!("%0A- '{arg}'")).collect();
+    let items = if args.is_empty() { " []".to_owned() } else { items.concat() };
+    format!("---%0Aid: {id}%0Acommand: upgrade%0Aargs:{items}%0A\n")
 }
 
 /// The last reply to that request, as code of the error and message. Nothing but the keys that
