@@ -74,9 +74,31 @@ fn command_of(pid: process::Pid) -> Option<Vec<OsString>> {
         return None;
     }
     let (snapshot, _) = Snapshot::from_yaml(&pipe.content().ok()?).ok()?;
+    // What somebody else has put into a pipe of some Ruby program is nothing to be run.
+    let is_its_own = snapshot.children.keys().any(|child| parent_of(*child) == Some(pid));
+    if !is_its_own {
+        return None;
+    }
     Some(snapshot.reexec_commandline?.into_iter().map(OsString::from_vec).collect())
+}
+
+/// By proc(5), where the name in between may hold anything.
+fn parent_of(pid: process::Pid) -> Option<process::Pid> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit(')').next()?.split_whitespace().nth(1)?.parse().ok()
 }
 
 fn holds_a_state(pipe: &OtherPipe) -> bool {
     pipe.content().is_ok_and(|content| content.starts_with(b"---\n:state:"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_has_a_parent() {
+        assert_eq!(parent_of(process::own_pid()), Some(process::parent_pid()));
+        assert_eq!(parent_of(0), None);
+    }
 }
