@@ -6,7 +6,7 @@ use std::os::fd::OwnedFd;
 
 use crate::options::{Files, Launch};
 pub use crate::spawn::environment::Environment;
-use crate::start::Listener;
+use crate::start::{Listener, NotifySocket};
 use crate::sys::files::Identity;
 use crate::sys::limits::OpenFiles;
 
@@ -25,6 +25,8 @@ pub struct Instance {
     pub command_socket: OwnedFd,
     /// Which file of that name is this master's.
     pub command_socket_identity: Option<Identity>,
+    /// Where workers notify this master (`-m notify`).
+    pub notify_socket: Option<NotifySocket>,
     /// How often the master has re-executed itself.
     pub generation: u64,
     /// What this image was started with.

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io;
 use std::num::NonZeroU32;
+use std::path::PathBuf;
 
 use crate::event_loop::Master;
 use crate::finish::Leftovers;
@@ -13,6 +14,7 @@ use crate::instance::{Environment, Instance};
 use crate::log::Unwritten;
 use crate::options::{FdBase, Invocation, Launch, OptionError};
 use crate::pool::{Event, Pool, Version};
+use crate::settings::AckMode;
 use crate::spawn::{
     self, Common, FolderError, Numbering, PlanError, ProgramError, Rules, Source, Versions,
     WorkingFolder,
@@ -181,6 +183,7 @@ fn begin(
         listeners: opened.listeners,
         command_socket: opened.command_socket,
         command_socket_identity: Some(opened.socket_identity),
+        notify_socket: opened.notify_socket,
         generation: 0,
         open_files: None,
         launch,
@@ -235,6 +238,7 @@ fn versions(
     let mut versions = Versions::new(Common {
         master: own_pid(),
         socket_path: instance.files.command_socket.clone(),
+        notify_socket: notify_path(instance),
         sockets: instance.listeners.iter().map(Listener::worker_socket).collect(),
         numbering: Numbering {
             base: launch.fd_base.unwrap_or(FdBase::Zero),
@@ -260,6 +264,13 @@ fn versions(
         }
     }
     Ok(versions)
+}
+
+/// Where workers are told to notify this master, if they are to.
+fn notify_path(instance: &Instance) -> Option<PathBuf> {
+    let socket = instance.notify_socket.as_ref()?;
+    let wanted = instance.launch.settings.ack_mode == AckMode::Notify;
+    wanted.then(|| socket.path().to_owned())
 }
 
 fn show_title(title: &str) -> Option<Title> {

@@ -183,6 +183,8 @@ fn ours() -> impl Strategy<Value = Ours> {
             stale: failed.then(|| "requested".to_string()),
             recycling: newcomer,
             slot: spinup_monotonic.and_then(|start| u32::try_from(start / 4).ok()),
+            retiring: newcomer,
+            status: failed.then(|| "4 of 9: \u{e9}".to_owned()),
             ready_fd: failed.then_some(17),
         },
     );
@@ -221,6 +223,7 @@ fn ours() -> impl Strategy<Value = Ours> {
             )| Ours {
                 ack_timeout,
                 ack_mode: (!number.1).then(|| "fd".to_owned()),
+                notify_fd: number.1.then_some(9),
                 stop_signal: number.1.then(|| "TERM".to_owned()),
                 fd_base,
                 listen_fds: !number.1,

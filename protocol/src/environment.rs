@@ -18,6 +18,8 @@ pub const FD_FAMILY_PREFIX: &str = "EINHORN_FD_FAMILY_";
 pub const FDS: &str = "EINHORN_FDS";
 /// The smallest index that no living worker had when this one was started.
 pub const CHILD_INDEX: &str = "EINHORN_CHILD_INDEX";
+/// Path of a datagram socket that takes `sd_notify(3)` of workers; only set with `-m notify`.
+pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
 /// Number of a descriptor on which a newline says that the worker is ready; only set with
 /// `-m fd`.
 pub const READY_FD: &str = "EINHORN_READY_FD";

@@ -13,6 +13,7 @@ pub mod error_code;
 pub mod framing;
 pub mod key;
 pub mod limit;
+pub mod notify;
 pub mod preload;
 
 /// The number of this edition of the protocol, told in the reply to `ehlo`.

@@ -32,6 +32,10 @@ pub const PRELOAD_DESCRIPTORS_MAX: usize = 253;
 pub const PRELOAD_FORK_SECONDS_MAX: u64 = 30;
 /// Longest wait for the end of a preloader that has closed its channel, in seconds.
 pub const PRELOAD_END_SECONDS_MAX: u64 = 2;
+/// Longest message of a worker to the socket in `NOTIFY_SOCKET`.
+pub const NOTIFY_BYTES_MAX: usize = 4096;
+/// Longest status of a worker that is kept, in characters.
+pub const NOTIFY_STATUS_CHARACTERS_MAX: usize = 200;
 /// Longest span that a setting takes, in seconds.
 pub const SETTING_SECONDS_MAX: f64 = 1e9;
 /// Longest path of a unix socket, without the NUL that ends it (unix(7)).

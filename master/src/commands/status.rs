@@ -25,6 +25,7 @@ pub(super) fn status(context: &Context<'_>, request: &Request) -> Outcome {
 fn stage(context: &Context<'_>, worker: &Worker) -> &'static str {
     match (worker.is_stopping(), worker.acked, worker.version == context.pool.version()) {
         (true, _, _) if worker.failed => "failed",
+        (true, _, _) if worker.signaled.is_empty() => "retiring",
         (true, _, _) => "stopping",
         (false, true, true) if !worker.counts => "soaking",
         (false, true, true) if worker.recycling => "recycling",
@@ -100,6 +101,7 @@ fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
         "due": context.pool.due(worker).map(|(what, at)| {
             json!({"what": what.name(), "seconds": left(context, at).as_secs_f64()})
         }),
+        "status": worker.status,
         "last_ping_seconds": worker.pinged_at.map(|at| context.now.since(at).as_secs_f64()),
         "ping_request_id": worker.pinged_request_id.as_ref().map(scalar),
     })
@@ -137,6 +139,11 @@ fn table(context: &Context<'_>) -> String {
     let header = ["PID", "INDEX", "VERSION", "STAGE", "UPTIME", "DUE", "SIGNALS", "LAST PING"];
     let mut rows = vec![header.map(String::from).to_vec()];
     rows.extend(pool.workers().map(|worker| cells(context, worker)));
+    if pool.workers().any(|worker| worker.status.is_some()) {
+        let said = pool.workers().map(|worker| worker.status.clone().unwrap_or_default());
+        let said = ["STATUS".to_owned()].into_iter().chain(said);
+        rows.iter_mut().zip(said).for_each(|(row, said)| row.push(said));
+    }
     lines.extend(aligned(&rows));
     lines.join("\n")
 }

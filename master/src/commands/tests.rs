@@ -285,6 +285,7 @@ fn status_is_a_table_that_a_person_can_read() {
         [
             &format!("einhorn {}, pid 42: shop", env!("CARGO_PKG_VERSION")),
             "0 of 2 up, 2 starting, 0 stopping; version 0",
+            "acknowledgement: manual; stop signal: USR2",
             "socket 0 (web): 127.0.0.1:8080, descriptor 7",
             "",
             "PID  INDEX  VERSION  STAGE     UPTIME  DUE  SIGNALS  LAST PING",

@@ -137,6 +137,9 @@ impl Master {
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
         ::log::info!("reloading, generation {}", self.instance.generation.saturating_add(1));
         crate::log::flush();
+        if next == Kind::Silent {
+            self.leave_notify_socket();
+        }
         let mut snapshot = self.capture(true);
         let mut kept = self.client_descriptors();
         if let (Kind::Ours { .. }, Some(ours)) = (next, snapshot.ours.as_mut()) {
@@ -155,6 +158,7 @@ impl Master {
         let reason = handover::reexec(&self.instance, &snapshot, next, &self.versions, &kept);
         self.set_open_files_for(Image::This);
         self.go_on_preloading();
+        self.reopen_notify_socket();
         self.tell_pool(Event::ReloadFailed { reason });
     }
 

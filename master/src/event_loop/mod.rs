@@ -39,6 +39,7 @@ const COMMAND_SOCKET: Token = Token(1);
 const LOG: Token = Token(2);
 const CHECK: Token = Token(3);
 const PRELOADERS: Token = Token(4);
+const NOTIFICATIONS: Token = Token(5);
 
 /// A master that has done its work.
 pub struct Ended {
@@ -121,6 +122,7 @@ impl Master {
         self.place_preloaders(left, upgrades);
         self.perform_actions();
         self.end_idle_subscriptions();
+        self.listen_for_notifications();
         self.take_signals();
         self.reap();
         self.clients.accept_all(&self.instance.command_socket);
@@ -156,6 +158,7 @@ impl Master {
                     LOG => self.flush_log(),
                     CHECK => self.read_check(),
                     PRELOADERS => self.read_preloaders(),
+                    NOTIFICATIONS => self.note_notifications(),
                     token if self.readiness.note_readable(token) => {}
                     token => {
                         let readable = event.is_readable() || event.is_error();

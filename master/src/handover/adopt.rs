@@ -23,8 +23,9 @@ use crate::log::Unwritten;
 use crate::moment::Moment;
 use crate::options::{Files, Launch};
 use crate::pool::{Pool, RequestNumber, Version};
+use crate::settings::AckMode;
 use crate::spawn::{self, Source};
-use crate::start::{self, FilesError, StartError, WantedFiles};
+use crate::start::{self, FilesError, NotifySocket, StartError, WantedFiles};
 use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
 use crate::sys::files::{self, FileKind, Identity};
 use crate::sys::socket::{self, Family, LocalAddress, Peer};
@@ -112,6 +113,7 @@ pub fn adopt(
     let named = named_command_socket(&snapshot, &mut inherited);
     let clients = clients(&snapshot, &mut inherited);
     let versions = versions::take_over(&snapshot, &mut inherited, &environment);
+    let notify_socket = notify_socket(&snapshot, &launch, &files, &mut inherited);
     let preloaders = preloaders::take_over(&snapshot, &mut inherited);
     let ready_pipes = ready_pipes::take_over(&snapshot, &mut inherited);
     listeners::find_lost(&mut places, &mut inherited);
@@ -129,6 +131,7 @@ pub fn adopt(
         listeners,
         command_socket,
         command_socket_identity,
+        notify_socket,
         generation: snapshot.generation,
         open_files: None,
         files,
@@ -224,6 +227,28 @@ fn nonblocking(socket: OwnedFd) -> OwnedFd {
         ::log::warn!("the command socket may block: {}", reason(&error));
     }
     socket
+}
+
+/// The socket for `sd_notify(3)`: that of the former image, or where it is wanted a new one.
+fn notify_socket(
+    snapshot: &Snapshot,
+    launch: &Launch,
+    files: &Files,
+    inherited: &mut Inherited,
+) -> Option<NotifySocket> {
+    if let Some(number) = snapshot.ours.as_ref().and_then(|ours| ours.notify_fd) {
+        let taken = inherited.take(number).map_err(|error| reason(&error));
+        match taken.and_then(|socket| NotifySocket::take_over(&files.command_socket, socket)) {
+            Ok(socket) => return Some(socket),
+            Err(reason) => ::log::error!(
+                "descriptor {number}, said to be the socket that workers notify, is lost: {reason}"
+            ),
+        }
+    }
+    if launch.settings.ack_mode != AckMode::Notify {
+        return None;
+    }
+    NotifySocket::open(&files.command_socket).map_err(|error| ::log::error!("{error}")).ok()
 }
 
 /// Which file the command socket is. Another master has not told; it is the socket at its path.

@@ -18,7 +18,7 @@ use crate::pool::{
 };
 use crate::settings::{AckMode, AckTimeout, Settings, UpgradeRules};
 use crate::spawn::Versions;
-use crate::start::Listener;
+use crate::start::{Listener, NotifySocket};
 use crate::state::{
     self, AckTimer, Bytes, Child, ClientConnection, Config, OurClient, OurUpgrade, OurWorker, Ours,
     Snapshot, WorkerChild,
@@ -117,7 +117,11 @@ fn children(workers: &[Worker]) -> BTreeMap<Pid, Child> {
             version: worker.version,
             acked: worker.acked,
             signaled: worker.signaled.iter().map(|signal| signal.name().to_string()).collect(),
-            last_signaled_at: worker.last_signaled_at.map(|at| at.wall),
+            // To another master nothing has happened that it did not do itself.
+            last_signaled_at: worker
+                .last_signaled_at
+                .filter(|_| !worker.signaled.is_empty())
+                .map(|at| at.wall),
             index: Some(worker.index),
             spinup_time: Some(worker.spinup_time.wall),
             pinged_at: worker.pinged_at.map(|at| at.wall),
@@ -143,7 +147,7 @@ fn ack_mode(mode: &AckMode) -> state::AckMode {
     match mode {
         AckMode::Manual => state::AckMode::Manual,
         AckMode::Timer(time) => state::AckMode::Timer(time.as_secs_f64()),
-        AckMode::Descriptor => state::AckMode::default(),
+        AckMode::Notify | AckMode::Descriptor => state::AckMode::default(),
     }
 }
 
@@ -189,6 +193,7 @@ fn ours(
             AckTimeout::After(time) => Some(time.as_secs_f64()),
         },
         ack_mode: own_ack_mode(&pool.settings.ack_mode),
+        notify_fd: instance.notify_socket.as_ref().map(NotifySocket::number),
         stop_signal: pool.settings.stop_signal.map(|signal| signal.name().to_string()),
         fd_base: instance.launch.fd_base.map(|base| match base {
             FdBase::Zero => 0,
@@ -245,6 +250,8 @@ fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
             stale: worker.stale.map(|stale| stale.name().to_string()),
             recycling: worker.recycling,
             slot: worker.slot,
+            retiring: worker.retiring,
+            status: worker.status.clone(),
             ready_fd: None,
         },
     ))

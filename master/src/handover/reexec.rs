@@ -62,6 +62,7 @@ fn try_reexec(
         Kind::Ours { .. } => {
             // Another master would hand them on to its workers.
             keep.extend(versions.folders());
+            keep.extend(instance.notify_socket.as_ref().map(AsFd::as_fd));
             Mask::Kept
         }
         Kind::Silent => Mask::Cleared,

@@ -163,6 +163,11 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
     if !signaled.is_empty() {
         worker.last_signaled_at = last_signaled_at.or(Some(now));
     }
+    if known.retiring {
+        worker.retiring = true;
+        worker.last_signaled_at = Some(on_clock(now, known.signaled_monotonic, now));
+    }
+    worker.status.clone_from(&known.status);
     worker.signaled = signaled;
     worker.pinged_at = child.pinged_at.map(|wall| moment_of(wall, now));
     worker.pinged_request_id.clone_from(&child.pinged_request_id);

@@ -96,8 +96,9 @@ pub(super) static DEFINITIONS: [Definition; 35] = [
     row(Name::Number, "number", Some('n'), Value("N"), WORKERS,
         "Workers to keep alive, 1 to 10000 [default: 1]"),
     row(Name::AckMode, "ack-mode", Some('m'), Value("MODE"), WORKERS,
-        "When a worker counts as up: `manual`, once it says so on the command socket; `fd`, once \
-         it writes a newline to the descriptor EINHORN_READY_FD; or a number, once it has lived \
+        "When a worker counts as up: `manual`, once it says so on the command socket; \
+         `notify`, once it says READY=1 to the socket in NOTIFY_SOCKET; `fd`, once it writes a \
+         newline to the descriptor EINHORN_READY_FD; or a number, once it has lived \
          that many seconds [default: 1]"),
     row(Name::AckTimeout, "ack-timeout", None, Value("SECONDS"), WORKERS,
         "A worker that is not up after SECONDS has failed and is stopped; 0 for never [default: \
@@ -108,7 +109,7 @@ pub(super) static DEFINITIONS: [Definition; 35] = [
     row(Name::StopSignal, "stop-signal", None, Value("SIGNAL"), WORKERS,
         "What asks a worker to stop, everywhere: in upgrades, when there are too many, when the \
          master gets INT or USR2, by `die`, and with -k [default: USR2, but TERM with \
-         --listen-fds or -m fd]"),
+         --listen-fds, -m notify or fd]"),
     row(Name::KillChildrenOnExit, "kill-children-on-exit", Some('k'), Nothing, WORKERS,
         "Workers get the stop signal when the master ends, however it ends"),
     row(Name::CommandSocketAsFd, "command-socket-as-fd", Some('g'), Nothing, WORKERS,

@@ -125,6 +125,8 @@ fn every_option() {
     check("--kill-children-on-exit prog", "kill=true");
     check("-l 5 prog", "settings=backlog 5");
     check("-m manual prog", "settings=Manual");
+    check("-m notify prog", "settings=stop_signal TERM Notify");
+    check("-m fd prog", "settings=stop_signal TERM Descriptor");
     check("-m 0 prog", "settings=Timer(0ns)");
     check("-m 2.5 prog", "settings=Timer(2.5s)");
     check("-p app.rb --gc-before-fork prog", "preload=Some(\"app.rb\") gc=true");
@@ -276,7 +278,7 @@ fn values_are_refused_by_name_value_and_range() {
         ),
         (
             "-m auto",
-            "--ack-mode cannot be \"auto\": it must be `manual`, or a number of seconds from 0 to 1000000000",
+            "--ack-mode cannot be \"auto\": it must be `manual`, `notify`, `fd`, or a number of seconds from 0 to 1000000000",
         ),
         (
             "--ack-timeout -1",

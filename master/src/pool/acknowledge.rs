@@ -134,6 +134,10 @@ impl Pool {
         self.report(Report::Pinged { worker: self.name(id) });
     }
 
+    pub(super) fn note_status(&mut self, id: SpawnId, text: String) {
+        self.change(id, |worker| worker.status = Some(text).filter(|text| !text.is_empty()));
+    }
+
     /// The time is over: with a timer the worker is up, without one it has failed.
     pub(super) fn acknowledgement_deadline(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };

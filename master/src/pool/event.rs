@@ -59,6 +59,18 @@ pub enum Event {
         /// Its id of what it is doing.
         request_id: Option<Value>,
     },
+    /// A worker says that it is about to end of its own accord.
+    Retiring {
+        /// Which one.
+        id: SpawnId,
+    },
+    /// A worker says how it is.
+    StatusSaid {
+        /// Which one.
+        id: SpawnId,
+        /// On one line; empty: nothing any more.
+        text: String,
+    },
     /// The master is to re-execute itself, nothing else.
     ReloadRequested,
     /// The master is to re-execute itself and then replace the workers.

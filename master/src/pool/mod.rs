@@ -138,6 +138,8 @@ impl Pool {
             (_, Event::Exited { id, exit }) => self.note_exit(id, exit),
             (_, Event::Acknowledged { id }) => self.take_acknowledgement(now, id),
             (_, Event::Pinged { id, request_id }) => self.note_ping(now, id, request_id),
+            (_, Event::Retiring { id }) => self.note_retiring(now, id),
+            (_, Event::StatusSaid { id, text }) => self.note_status(id, text),
             (Stage::Serving, Event::ReloadRequested) => self.request_reload(),
             (Stage::Serving, Event::UpgradeRequested { mode, rules, request }) => {
                 self.request_upgrade(mode, rules, request);

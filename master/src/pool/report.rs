@@ -152,6 +152,8 @@ pub enum Report {
     Acknowledged { worker: Name, acked: usize, target: usize },
     /// An acknowledgement that changes nothing.
     AcknowledgementIgnored { worker: Name, reason: &'static str },
+    /// A worker ends of its own accord.
+    Retiring { worker: Name, counts: bool },
     /// A worker pinged.
     Pinged { worker: Name },
     /// A worker that nobody asked to stop was gone before it was up.
@@ -246,6 +248,7 @@ impl Report {
             Self::Started { .. }
             | Self::Withdrawn { .. }
             | Self::Acknowledged { .. }
+            | Self::Retiring { .. }
             | Self::Stopped { .. }
             | Self::Signaled { .. }
             | Self::Draining { .. }
@@ -282,6 +285,7 @@ impl Report {
             | Self::CanariesPassed { .. }
             | Self::RollbackBegun { .. } => true,
             Self::AcknowledgementIgnored { .. }
+            | Self::Retiring { .. }
             | Self::Pinged { .. }
             | Self::SignaledAll { .. }
             | Self::Stale { .. }
@@ -314,6 +318,12 @@ impl fmt::Display for Report {
             }
             Self::AcknowledgementIgnored { worker, reason } => {
                 write!(f, "acknowledgement for worker {worker} ignored: {reason}")
+            }
+            Self::Retiring { worker, counts: true } => {
+                write!(f, "worker {worker} is stopping of its own accord")
+            }
+            Self::Retiring { worker, counts: false } => {
+                write!(f, "worker {worker} is stopping of its own accord, before it has served")
             }
             Self::Pinged { worker } => write!(f, "worker {worker} pinged"),
             Self::DiedEarly { worker, exit, next } => write!(

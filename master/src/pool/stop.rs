@@ -35,6 +35,21 @@ impl Pool {
         self.ask_to_stop(now, id, Signal::KILL, Why::StillAlive(waited));
     }
 
+    /// A worker ends of its own accord. One that was never up has failed all the same, when it
+    /// ends; one that was has not, and has as long for it as one that was asked.
+    pub(super) fn note_retiring(&mut self, now: Moment, id: SpawnId) {
+        let Some(worker) = self.workers.get(&id) else { return };
+        let counts = worker.counts;
+        if counts && !worker.is_stopping() {
+            self.change(id, |worker| {
+                worker.draining = None;
+                worker.retiring = true;
+                worker.last_signaled_at = Some(now);
+            });
+        }
+        self.report(Report::Retiring { worker: self.name(id), counts });
+    }
+
     /// An operator's signal to everyone; nobody is thereby asked to stop.
     pub(super) fn signal_all(&mut self, signal: Signal) {
         let ids: Vec<SpawnId> = self.workers.keys().copied().collect();

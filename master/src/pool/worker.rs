@@ -84,7 +84,9 @@ pub struct Worker {
     pub newcomer: bool,
     /// Signals by which it was asked to stop; empty while it should go on.
     pub signaled: BTreeSet<Signal>,
-    /// When it was first asked to stop.
+    /// It was up and has said that it ends of its own accord.
+    pub retiring: bool,
+    /// When it was first asked to stop, or has said that it does.
     pub last_signaled_at: Option<Moment>,
     /// It did not come up in time, which is why it was asked to stop.
     pub failed: bool,
@@ -98,6 +100,8 @@ pub struct Worker {
     pub pinged_at: Option<Moment>,
     /// What it said with its last ping.
     pub pinged_request_id: Option<Value>,
+    /// How it is, in its own words.
+    pub status: Option<String>,
     /// Its entry in the deadlines, kept here so that it can be taken out again.
     pub(super) deadline: Option<Duration>,
 }
@@ -117,6 +121,7 @@ impl Worker {
             counts: false,
             newcomer: false,
             signaled: BTreeSet::new(),
+            retiring: false,
             last_signaled_at: None,
             failed: false,
             stale: None,
@@ -124,13 +129,14 @@ impl Worker {
             spinup_time: now,
             pinged_at: None,
             pinged_request_id: None,
+            status: None,
             deadline: None,
         }
     }
 
-    /// Somebody asked it to stop.
+    /// Somebody asked it to stop, or it does so of its own accord.
     pub fn is_stopping(&self) -> bool {
-        !self.signaled.is_empty()
+        self.retiring || !self.signaled.is_empty()
     }
 
     /// It was sent SIGKILL; nothing more can be done.

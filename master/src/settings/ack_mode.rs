@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Amount;
 
 const MANUAL: &str = "manual";
+const NOTIFY: &str = "notify";
 const DESCRIPTOR: &str = "fd";
 
 /// How a worker comes to count as up (`--ack-mode`).
@@ -15,6 +16,8 @@ pub enum AckMode {
     Timer(Duration),
     /// It says so itself, on the command socket.
     Manual,
+    /// It says so by `sd_notify(3)`.
+    Notify,
     /// It writes a newline to a descriptor that it was given.
     Descriptor,
 }
@@ -32,12 +35,14 @@ pub enum AckTimeout {
 
 impl AckMode {
     /// What `--ack-mode` takes.
-    pub const ALLOWED: &str = "`manual`, `fd`, or a number of seconds from 0 to 1000000000";
+    pub const ALLOWED: &str =
+        "`manual`, `notify`, `fd`, or a number of seconds from 0 to 1000000000";
 
     /// Reads `--ack-mode`'s value; `None` unless it is as [`Self::ALLOWED`] says.
     pub fn parse(text: &str) -> Option<Self> {
         match text {
             MANUAL => Some(Self::Manual),
+            NOTIFY => Some(Self::Notify),
             DESCRIPTOR => Some(Self::Descriptor),
             _ => Amount::from_text(text)?.seconds().map(Self::Timer),
         }
@@ -47,7 +52,7 @@ impl AckMode {
     pub fn timer(&self) -> Option<Duration> {
         match self {
             Self::Timer(time) => Some(*time),
-            Self::Manual | Self::Descriptor => None,
+            Self::Manual | Self::Notify | Self::Descriptor => None,
         }
     }
 
@@ -55,7 +60,7 @@ impl AckMode {
     pub fn is_for_any_program(&self) -> bool {
         match self {
             Self::Timer(_) | Self::Manual => false,
-            Self::Descriptor => true,
+            Self::Notify | Self::Descriptor => true,
         }
     }
 }
@@ -66,6 +71,7 @@ impl fmt::Display for AckMode {
         match self {
             Self::Timer(time) => write!(f, "{}", time.as_secs_f64()),
             Self::Manual => f.write_str(MANUAL),
+            Self::Notify => f.write_str(NOTIFY),
             Self::Descriptor => f.write_str(DESCRIPTOR),
         }
     }

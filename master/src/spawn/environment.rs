@@ -159,6 +159,15 @@ impl SharedEnvironment {
         Self { variables, protocol, sockets: sockets.len(), numbering, own_pid_in }
     }
 
+    /// The same with one more variable, whose value is a path.
+    #[must_use]
+    pub fn with_path(mut self, name: &str, path: &Path) -> Self {
+        let value = path.as_os_str().as_bytes();
+        self.variables.extend(variable(name.as_bytes(), value));
+        self.protocol.push(Variable { name: name.to_owned(), value: Value::Text(value.to_vec()) });
+        self
+    }
+
     /// The variable in which a worker finds its own pid, if there is one.
     pub fn own_pid_in(&self) -> Option<&CStr> {
         self.own_pid_in.as_deref()

@@ -15,6 +15,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use einhorn_protocol::environment as names;
+
 use super::deployed::{Deployed, Whereabouts};
 use super::environment::{Environment, Numbering, SharedEnvironment, WorkerSocket};
 use super::folder::WorkingFolder;
@@ -29,6 +31,8 @@ pub struct Common {
     pub master: Pid,
     /// The command socket, absolute.
     pub socket_path: PathBuf,
+    /// Where workers are to notify the master.
+    pub notify_socket: Option<PathBuf>,
     /// The bound sockets, in order.
     pub sockets: Vec<WorkerSocket>,
     /// `--fd-base` and `--listen-fds`.
@@ -128,6 +132,10 @@ impl Versions {
             &common.sockets,
             common.numbering,
         );
+        let environment = match &common.notify_socket {
+            Some(path) => environment.with_path(names::NOTIFY_SOCKET, path),
+            None => environment,
+        };
         let plan = WorkerPlan::new(&source.command, environment, common.rules)?;
         self.entries.insert(version, Entry { source, plan, said: false });
         Ok(())
@@ -235,8 +243,6 @@ mod tests {
     use std::io::Read;
     use std::os::unix::fs::{PermissionsExt, symlink};
 
-    use einhorn_protocol::environment as names;
-
     use super::*;
     use crate::options::FdBase;
     use crate::sys::children::{self, ExitStatus};
@@ -287,6 +293,7 @@ mod tests {
         Versions::new(Common {
             master: own_pid(),
             socket_path: "/run/e.sock".into(),
+            notify_socket: None,
             sockets: Vec::new(),
             numbering: Numbering { base: FdBase::Zero, listen_fds: false },
             rules: Rules::default(),

@@ -100,6 +100,39 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// The place of the socket for `-m notify` is taken.
+    #[error(
+        "cannot open the socket for -m notify at {}: it is {what}, which is left alone \
+         (use -d PATH for another place)", told(.path)
+    )]
+    NotifyTaken {
+        /// The place.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// The folder of the socket for `-m notify` is another user's.
+    #[error(
+        "cannot open the socket for -m notify in {}: the folder is that of another user \
+         (uid {uid}), and is left alone (use -d PATH for another place)", told(.path)
+    )]
+    NotifyOfAnother {
+        /// The folder.
+        path: PathBuf,
+        /// Whose it is.
+        uid: u32,
+    },
+    /// The socket for `-m notify` cannot be opened.
+    #[error(
+        "cannot open the socket for -m notify at {}: {} (use -d PATH for another place)",
+        told(.path), reason(source)
+    )]
+    Notify {
+        /// The place.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A host name has no address.
     #[error("cannot bind {address}: the name {host} cannot be resolved: {}", reason(source))]
     Resolve {

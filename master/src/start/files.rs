@@ -9,6 +9,7 @@ use einhorn_protocol::limit::UNIX_PATH_BYTES_MAX;
 
 use crate::log::shown;
 use crate::options::{Files, Launch, default_files};
+use crate::settings::AckMode;
 use crate::sys::process::{Pid, own_pid, parent_pid};
 use crate::sys::{files, reason};
 
@@ -24,6 +25,8 @@ pub struct WantedFiles {
     /// of each default, for when the defaults are in use. The master above has the same ones,
     /// and so has the next version of this one while both live.
     pub fallback: Option<Files>,
+    /// Whether there is to be a socket that workers notify.
+    pub notify: bool,
 }
 
 /// Why it cannot be said where the files are.
@@ -79,7 +82,8 @@ impl WantedFiles {
             lockfile: with_pid(&defaults.lockfile, own),
         };
         let fallback = is_worker.then(own_defaults).map(with).transpose()?;
-        Ok(Self { files: with(defaults)?, fallback })
+        let notify = launch.settings.ack_mode == AckMode::Notify;
+        Ok(Self { files: with(defaults)?, fallback, notify })
     }
 }
 

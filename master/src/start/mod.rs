@@ -12,6 +12,7 @@ mod error;
 pub mod files;
 mod listener;
 mod lock;
+mod notify_socket;
 mod pidfile;
 mod undo;
 
@@ -21,6 +22,7 @@ pub use command_socket::open as open_command_socket;
 pub use error::StartError;
 pub use files::{FilesError, WantedFiles};
 pub use listener::{Listener, open as open_listener};
+pub use notify_socket::NotifySocket;
 pub(crate) use pidfile::names as pidfile_names;
 
 use crate::options::{BindAddress, Files};
@@ -37,6 +39,8 @@ pub struct Opened {
     pub command_socket: OwnedFd,
     /// Which file the command socket is.
     pub socket_identity: Identity,
+    /// Where workers notify this master, if they are to.
+    pub notify_socket: Option<NotifySocket>,
     /// The listening sockets in the order of `-b`.
     pub listeners: Vec<Listener>,
     /// The living process, not this one, that the pid file named before.
@@ -52,9 +56,11 @@ pub fn open(
     addresses: &[BindAddress],
     backlog: i32,
 ) -> Result<Opened, StartError> {
-    match (open_with(&wanted.files, addresses, backlog, Pidfile::of(wanted)), &wanted.fallback) {
+    let notify = wanted.notify;
+    let opened = open_with(&wanted.files, notify, addresses, backlog, Pidfile::of(wanted));
+    match (opened, &wanted.fallback) {
         (Err(conflict), Some(fallback)) if conflict.is_other_master() => {
-            open_with(fallback, addresses, backlog, Pidfile::IsTaken)
+            open_with(fallback, notify, addresses, backlog, Pidfile::IsTaken)
         }
         (result, _) => result,
     }
@@ -77,6 +83,7 @@ impl Pidfile {
 
 fn open_with(
     files: &Files,
+    notify: bool,
     addresses: &[BindAddress],
     backlog: i32,
     pidfile: Pidfile,
@@ -90,6 +97,8 @@ fn open_with(
     let (command_socket, socket_identity) = command_socket::open(&files.command_socket)?;
     undo.made(&files.command_socket, socket_identity);
     drop(lock);
+    let wanted = notify.then(|| NotifySocket::open(&files.command_socket));
+    let notify_socket = wanted.transpose()?;
     let mut listeners = Vec::with_capacity(addresses.len());
     for address in addresses {
         let listener = listener::open(address, backlog)?;
@@ -102,7 +111,7 @@ fn open_with(
     pidfile::write(&files.pidfile)?;
     undo.nothing();
     let files = files.clone();
-    Ok(Opened { files, command_socket, socket_identity, listeners, pidfile_named })
+    Ok(Opened { files, command_socket, socket_identity, notify_socket, listeners, pidfile_named })
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ impl Place {
             pidfile: path("e.pid"),
             lockfile: path("e.lock"),
         };
-        Self { wanted: WantedFiles { files, fallback: None }, folder }
+        Self { wanted: WantedFiles { files, fallback: None, notify: false }, folder }
     }
 
     fn path(&self, name: &str) -> PathBuf {

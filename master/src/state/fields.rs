@@ -70,6 +70,7 @@ record!(Nice, {
 record!(Ours, {
     Optional ack_timeout,
     Optional ack_mode,
+    Optional notify_fd,
     Optional stop_signal,
     Optional fd_base,
     Usual listen_fds,
@@ -162,5 +163,7 @@ record!(OurWorker, {
     Optional stale,
     Usual recycling,
     Optional slot,
+    Usual retiring,
+    Optional status,
     Optional ready_fd,
 });

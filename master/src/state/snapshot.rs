@@ -248,6 +248,8 @@ pub struct Ours {
     pub ack_timeout: Option<f64>,
     /// `--ack-mode`, where a Ruby master has no such mode.
     pub ack_mode: Option<String>,
+    /// The descriptor of the socket in `NOTIFY_SOCKET`.
+    pub notify_fd: Option<i32>,
     /// `--stop-signal`, where it was chosen: its name without `SIG`.
     pub stop_signal: Option<String>,
     /// `--fd-base`.
@@ -426,6 +428,10 @@ pub struct OurWorker {
     pub recycling: bool,
     /// Its slot, where workers have slots.
     pub slot: Option<u32>,
+    /// It ends of its own accord.
+    pub retiring: bool,
+    /// How it is, in its own words.
+    pub status: Option<String>,
     /// The descriptor on which its newline says that it is up.
     pub ready_fd: Option<i32>,
 }

@@ -212,6 +212,16 @@ pub fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(folder)
 }
 
+/// Sets the permissions of a folder, a symlink not followed.
+///
+/// # Errors
+/// Those of open(2) and fchmod(2).
+pub fn set_folder_mode(path: &Path, mode: u32) -> io::Result<()> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty())?;
+    Ok(rustix::fs::fchmod(&folder, Mode::from_raw_mode(mode))?)
+}
+
 /// Whether a descriptor is that of a folder.
 ///
 /// # Errors

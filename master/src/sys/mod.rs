@@ -11,6 +11,7 @@ pub mod channel;
 pub mod children;
 pub mod clock;
 pub mod credentials;
+pub mod datagram;
 pub mod descriptor;
 pub mod exec;
 pub mod files;

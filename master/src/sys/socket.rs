@@ -208,7 +208,7 @@ pub fn local_address(socket: impl AsFd) -> io::Result<LocalAddress> {
     Ok(LocalAddress::Internet(SocketAddr::try_from(getsockname(socket)?)?))
 }
 
-fn unix_address(path: &Path) -> io::Result<SocketAddrUnix> {
+pub(super) fn unix_address(path: &Path) -> io::Result<SocketAddrUnix> {
     if path.as_os_str().len() > UNIX_PATH_BYTES_MAX {
         return Err(Errno::NAMETOOLONG.into());
     }

@@ -18,6 +18,7 @@ mod logging;
 mod nested;
 mod no_connection_lost;
 mod readiness_by_descriptor;
+mod readiness_by_notification;
 mod readiness_under_load;
 mod recycling;
 mod reload;

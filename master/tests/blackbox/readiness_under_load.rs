@@ -31,3 +31,8 @@ fn check(mode: &str, words: &[&str]) {
 fn by_a_newline_on_a_descriptor() {
     check("fd", &["fd"]);
 }
+
+#[test]
+fn by_a_notification() {
+    check("notify", &["notify"]);
+}

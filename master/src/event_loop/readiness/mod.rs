@@ -1,17 +1,20 @@
 //! Workers that say that they are ready without our protocol, seen from the event loop.
 //!
-//! Whatever the source, the pool hears of it by the same event, `Acknowledged`. `pipes` are the
-//! descriptors that workers write a newline to (`-m fd`).
+//! Whatever the source, the pool hears of it by the same event, `Acknowledged`.
+//! `notifications` are what workers say by `sd_notify(3)` (`-m notify`); `pipes` are the descriptors
+//! that they write a newline to (`-m fd`).
 //!
 //! Invariants: a worker's turn is one bounded read a round, whoever floods; nothing of a worker
 //! is kept once it is gone.
 
+mod notifications;
 mod pipes;
 
 use std::os::fd::BorrowedFd;
 
 use mio::{Registry, Token};
 
+use self::notifications::Notifications;
 use self::pipes::ReadyPipes;
 use super::Master;
 use crate::pool::Event;
@@ -20,11 +23,12 @@ use crate::sys::clock;
 /// What is known of workers' readiness, and what it is heard by.
 pub(super) struct Readiness {
     pipes: ReadyPipes,
+    notifications: Notifications,
 }
 
 impl Readiness {
     pub(super) fn new(registry: Registry) -> Self {
-        Self { pipes: ReadyPipes::new(registry) }
+        Self { pipes: ReadyPipes::new(registry), notifications: Notifications::default() }
     }
 
     /// Whether a token is one of its own; what it stands for has its turn then.
@@ -34,7 +38,7 @@ impl Readiness {
 
     /// Whether somebody waits for a turn.
     pub(super) fn is_someone_unheard(&self) -> bool {
-        self.pipes.is_someone_unheard()
+        self.pipes.is_someone_unheard() || self.notifications.unheard
     }
 
     /// What crosses into a next image of ours.
@@ -47,6 +51,7 @@ impl Master {
     /// Gives everyone who has said something a turn.
     pub(super) fn hear_workers(&mut self) {
         self.read_ready_pipes();
+        self.hear_notifications();
     }
 
     /// Something happened to the pool. What it wants done is left to the caller.

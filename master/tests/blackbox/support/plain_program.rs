@@ -12,6 +12,9 @@ signal.signal(signal.SIGTERM, lambda *_: None)
 signal.set_wakeup_fd(ask)
 listener = socket.socket(fileno=int(os.environ["EINHORN_FD_0"]))
 listener.setblocking(False)
+if how == "notify":
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
 if how == "fd":
     number = int(os.environ["EINHORN_READY_FD"])
     os.write(number, b"ready\n")
