@@ -23,10 +23,13 @@ fn convention(pid: i32) -> (usize, Vec<String>) {
 fn check_descriptors(master: &Master, status: &Json, pid: i32, others: usize) {
     let listeners = status["listeners"].as_array().unwrap();
     let of_master = descriptors(master.pid());
-    let of_worker = descriptors(pid);
-    let numbers: BTreeSet<i32> = of_worker.keys().copied().collect();
     let end = 3 + i32::try_from(listeners.len() + others).unwrap();
-    assert_eq!(numbers, (0..end).collect(), "{of_worker:?}");
+    let numbers: BTreeSet<i32> = (0..end).collect();
+    // It is up before it has closed the connection on which it has said so.
+    let of_worker = master.wait_until("these descriptors and no others", || {
+        let open = descriptors(pid);
+        (open.keys().copied().collect::<BTreeSet<i32>>() == numbers).then_some(open)
+    });
     for (listener, number) in listeners.iter().zip(3..) {
         let here = i32::try_from(listener["fd"].as_i64().unwrap()).unwrap();
         assert_eq!(of_worker[&number], of_master[&here], "{number}");
