@@ -92,18 +92,27 @@ fn the_exit_status_tells_how_an_upgrade_that_was_none_has_ended() {
     let ran = script(&master, "upgrade");
     assert_eq!(ran.status, Some(2), "reload failed");
     assert!(ran.stdout.contains("no such file"), "{}{}", ran.stdout, ran.stderr);
+}
 
+#[test]
+fn the_exit_status_tells_of_an_upgrade_that_was_superseded_or_aborted() {
     let master = Master::start(&["-m", "manual"], &IDLE);
     master.acknowledge(master.only_pid());
-    let mut command = shell(&master);
-    command.args(["-e", "upgrade"]).stdin(Stdio::null()).stdout(Stdio::piped());
-    let waiting = start(command.stderr(Stdio::piped()));
-    master.wait_for("an upgrade", |status| status["upgrade"].is_object());
+    let begin = |version: u64| {
+        let mut command = shell(&master);
+        command.args(["-e", "upgrade"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let waiting = start(command.stderr(Stdio::piped()));
+        master.wait_for("an upgrade", |status| status["version"] == version);
+        waiting
+    };
+    let (first, second) = (begin(1), begin(2));
     assert_eq!(script(&master, "abort").status, Some(0));
-    let output = waiting.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert_eq!(output.status.code(), Some(4), "aborted: {said}");
-    assert!(said.lines().last().unwrap().contains("aborted"), "{said}");
+    for (waiting, status, word) in [(first, 5, "superseded"), (second, 4, "aborted")] {
+        let output = waiting.wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(output.status.code(), Some(status), "{word}: {said}");
+        assert!(said.lines().last().unwrap().contains(word), "{said}");
+    }
 }
 
 #[test]
