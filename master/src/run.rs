@@ -5,6 +5,8 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use einhorn_protocol::environment::LISTEN;
+
 use crate::event_loop::Master;
 use crate::finish::Leftovers;
 use crate::handover::{
@@ -19,7 +21,7 @@ use crate::spawn::{
     self, Common, FolderError, Numbering, PlanError, ProgramError, Rules, Source, Versions,
     WorkingFolder,
 };
-use crate::start::{self, FilesError, Listener, StartError, WantedFiles};
+use crate::start::{self, FilesError, Listener, Socket, StartError, WantedFiles, activation};
 use crate::sys::process::own_pid;
 use crate::sys::signals::{self, SignalSource};
 use crate::sys::title::Title;
@@ -82,7 +84,7 @@ pub struct Ending {
 pub fn run(
     own_name: OsString,
     arguments: Vec<OsString>,
-    environment: Environment,
+    environment: &Environment,
 ) -> Result<Ending, RunError> {
     let inherited = Inherited::at_start();
     let processors = std::thread::available_parallelism()
@@ -95,7 +97,7 @@ pub fn run(
         Invocation::Help(text) | Invocation::Version(text) => say(text, 0),
         Invocation::Usage(text) => say(text, 1),
         Invocation::UpgradeCheck { .. } => {
-            handover::answer_upgrade_check(&environment)?;
+            handover::answer_upgrade_check(environment)?;
             say(String::new(), 0)
         }
         Invocation::Run(launch) => {
@@ -119,7 +121,7 @@ struct Beginning {
 fn serve(
     own_name: OsString,
     launch: Launch,
-    environment: Environment,
+    environment: &Environment,
     inherited: io::Result<Inherited>,
 ) -> Result<u8, RunError> {
     descriptor::mark_all_close_on_exec().map_err(system("cannot mark open descriptors"))?;
@@ -134,7 +136,7 @@ fn serve(
             (take_over(number, inherited, launch, environment, own_name)?, signals)
         }
         // Until all is open a signal ends the process; then it waits for the event loop.
-        None => (begin(launch, environment, own_name)?, listen()?),
+        None => (begin(launch, environment, own_name, inherited)?, listen()?),
     };
     let Beginning { mut instance, pool, sources, clients, preloaders, ready_pipes, event } =
         beginning;
@@ -157,15 +159,18 @@ fn serve(
 
 fn begin(
     launch: Launch,
-    environment: Environment,
+    environment: &Environment,
     own_name: OsString,
+    inherited: io::Result<Inherited>,
 ) -> Result<Beginning, RunError> {
     let folder = launch.chdir.as_deref().map(WorkingFolder::open).transpose()?;
     let path = environment.get("PATH");
     let cmd = spawn::resolve_command(folder.as_ref(), &launch.orig_cmd, path)?;
+    let sockets = sockets(&launch, environment, inherited)?;
+    let environment = without_sockets(environment);
     let source = Source::new(cmd.clone(), environment.clone(), folder);
     let wanted = WantedFiles::of(&launch, |name| environment.get(name).map(OsString::from))?;
-    let opened = start::open(&wanted, &launch.binds, launch.settings.backlog)?;
+    let opened = start::open(&wanted, sockets, launch.settings.backlog)?;
     if let Some(pid) = opened.pidfile_named {
         ::log::warn!(
             "the pid file {} named process {pid}, which is alive; it names this master now",
@@ -196,14 +201,35 @@ fn begin(
     Ok(Beginning { instance, pool, sources, clients, preloaders, ready_pipes, event })
 }
 
+/// What is opened, and what this process was started with.
+fn sockets(
+    launch: &Launch,
+    environment: &Environment,
+    inherited: io::Result<Inherited>,
+) -> Result<Vec<Socket>, RunError> {
+    let mut inherited = inherited;
+    let lookup = |name: &str| environment.get(name).map(OsString::from);
+    let take = |number| match &mut inherited {
+        Ok(inherited) => inherited.take(number),
+        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+    };
+    Ok(activation::sockets(&launch.binds, own_pid(), lookup, take).map_err(StartError::from)?)
+}
+
+/// The next image has the same pid, and would take what is said here for itself.
+fn without_sockets(environment: &Environment) -> Environment {
+    environment.without(&LISTEN.map(OsString::from))
+}
+
 fn take_over(
     number: i32,
     inherited: Inherited,
     launch: Launch,
-    environment: Environment,
+    environment: &Environment,
     own_name: OsString,
 ) -> Result<Beginning, RunError> {
     let now = clock::now();
+    let environment = without_sockets(environment);
     crate::log::hold();
     let adopted = handover::adopt(number, inherited, launch, environment, own_name, now);
     crate::log::release(&adopted.as_ref().map_or_else(|_| Unwritten::default(), |a| a.log.clone()));

@@ -38,6 +38,8 @@ pub const LISTEN_FDS: &str = "LISTEN_FDS";
 pub const LISTEN_PID: &str = "LISTEN_PID";
 /// The names of the sockets, separated by colons.
 pub const LISTEN_FDNAMES: &str = "LISTEN_FDNAMES";
+/// All variables of the convention; they are for the process that they name and nobody else.
+pub const LISTEN: [&str; 4] = [LISTEN_FDS, LISTEN_PID, "LISTEN_PIDFDID", LISTEN_FDNAMES];
 /// The descriptor of the first socket.
 pub const LISTEN_FDS_START: i32 = 3;
 /// What a socket without a name is called in [`LISTEN_FDNAMES`].

@@ -8,7 +8,7 @@ use einhorn_master::run;
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let own_name = arguments.next().unwrap_or_else(|| "einhorn".into());
-    match run::run(own_name, arguments.collect(), std::env::vars_os().collect()) {
+    match run::run(own_name, arguments.collect(), &std::env::vars_os().collect()) {
         Ok(ending) => {
             // A reader that has gone has seen what it wanted.
             let _ = std::io::stdout().write_all(ending.text.as_bytes());

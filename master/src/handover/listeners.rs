@@ -112,6 +112,8 @@ impl Place {
             (address, _) => address,
         }
         .map_err(|error| error.to_string())
+        // An inherited socket's name need not be one that can be typed.
+        .map(|address| BindAddress { name: self.known.name.clone().or(address.name), ..address })
     }
 
     fn adopt(&mut self, descriptor: OwnedFd, found: Description) -> Result<(), String> {

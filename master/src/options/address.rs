@@ -3,7 +3,6 @@
 //! Pure parsing: nothing is resolved, opened or looked at. Invariant: a [`BindAddress`] has
 //! been checked as far as its text goes, and remembers the text.
 
-use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -120,29 +119,6 @@ impl BindAddress {
     }
 }
 
-/// Whether the addresses can be had together. On failure the index of the second of the two
-/// that cannot, and why.
-///
-/// # Errors
-/// A name or a place is there twice (a free port is any number of places).
-pub fn check_together(addresses: &[BindAddress]) -> Result<(), (usize, AddressError)> {
-    let mut names = BTreeSet::new();
-    for (index, address) in addresses.iter().enumerate() {
-        if let Some(name) = &address.name
-            && !names.insert(name)
-        {
-            return Err((index, AddressError::DuplicateName(name.clone())));
-        }
-        let earlier = addresses.get(..index).unwrap_or_default();
-        if address.endpoint.is_one_place()
-            && earlier.iter().any(|other| other.endpoint == address.endpoint)
-        {
-            return Err((index, AddressError::DuplicateEndpoint));
-        }
-    }
-    Ok(())
-}
-
 impl Endpoint {
     fn parse(bytes: &[u8]) -> Result<Self, AddressError> {
         if bytes.is_empty() {
@@ -170,7 +146,7 @@ impl Endpoint {
     }
 
     /// Whether two sockets asked for here would be in each other's way.
-    fn is_one_place(&self) -> bool {
+    pub(super) fn is_one_place(&self) -> bool {
         match self {
             Self::Ip(address) => address.port() != 0,
             Self::Host { port, .. } => *port != 0,

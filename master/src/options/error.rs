@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
-use super::address::AddressError;
+use super::bind::BindError;
 use super::definition::DEFINITIONS;
 use crate::log::shown;
 
@@ -51,11 +51,11 @@ pub enum OptionError {
     },
     /// A bad address to bind, or two that are in each other's way.
     #[error("--bind {typed}: {reason}")]
-    Address {
+    Bind {
         /// The address as it was typed.
         typed: String,
         /// What is wrong with it.
-        reason: AddressError,
+        reason: BindError,
     },
     /// Two options that cannot both hold.
     #[error(transparent)]
@@ -79,8 +79,8 @@ impl OptionError {
         Self::Value { option, value: shown(&value.to_string_lossy()), allowed }
     }
 
-    pub(super) fn address(typed: &OsStr, reason: AddressError) -> Self {
-        Self::Address { typed: shown(&typed.to_string_lossy()), reason }
+    pub(super) fn bind(typed: &OsStr, reason: BindError) -> Self {
+        Self::Bind { typed: shown(&typed.to_string_lossy()), reason }
     }
 
     pub(super) fn from_syntax(error: &clap::Error) -> Self {

@@ -12,7 +12,7 @@ use clap::parser::ValueSource;
 use einhorn_protocol::default;
 use einhorn_protocol::limit::UNIX_PATH_BYTES_MAX;
 
-use super::address::{self, BindAddress};
+use super::bind::{self, Bind};
 use super::definition::{DEFINITIONS, OptionName, PROGRAM};
 use super::error::OptionError;
 use crate::settings::{self, AckMode, Amount, Settings};
@@ -28,7 +28,7 @@ pub struct Launch {
     /// What the policy goes by, `--ack-timeout` and `--backlog` included.
     pub settings: Settings,
     /// `-b`, in order.
-    pub binds: Vec<BindAddress>,
+    pub binds: Vec<Bind>,
     /// `-c`: no `/`, no control characters, not empty.
     pub command_name: Option<OsString>,
     /// `-d`: a file, or a folder to put `einhorn.sock` in.
@@ -172,18 +172,16 @@ impl Typed<'_> {
         Ok(settings)
     }
 
-    fn binds(&self) -> Result<Vec<BindAddress>, OptionError> {
+    fn binds(&self) -> Result<Vec<Bind>, OptionError> {
         let binds = self
             .all("bind")
-            .map(|typed| {
-                BindAddress::parse(typed).map_err(|reason| OptionError::address(typed, reason))
-            })
+            .map(|typed| Bind::parse(typed).map_err(|reason| OptionError::bind(typed, reason)))
             .collect::<Result<Vec<_>, _>>()?;
-        match address::check_together(&binds) {
+        match bind::check_together(&binds) {
             Ok(()) => Ok(binds),
             Err((index, reason)) => {
-                let typed = binds.get(index).map(|bind| bind.typed.clone()).unwrap_or_default();
-                Err(OptionError::address(&typed, reason))
+                let typed = binds.get(index).map(Bind::typed).unwrap_or_default();
+                Err(OptionError::bind(&typed, reason))
             }
         }
     }

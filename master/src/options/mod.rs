@@ -6,6 +6,7 @@
 //! one that takes over from nobody does not contradict itself.
 
 pub mod address;
+mod bind;
 mod definition;
 mod error;
 mod files;
@@ -15,6 +16,7 @@ use std::ffi::OsString;
 use std::num::NonZeroU32;
 
 pub use address::{AddressError, BindAddress, Endpoint};
+pub use bind::{Bind, BindError};
 pub use definition::{OptionName, command};
 pub use error::OptionError;
 pub use files::{Files, default_files};

@@ -153,6 +153,9 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+    /// A socket that is to be there already is not.
+    #[error(transparent)]
+    Inherit(#[from] super::ActivationError),
     /// Someone answers at the path.
     #[error("cannot bind {0}: another program is listening there")]
     PathLive(String),

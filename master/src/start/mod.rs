@@ -7,6 +7,7 @@
 //! Invariant: nothing that belongs to someone else is removed, overwritten or followed: no
 //! live socket, no file that is no socket, no symlink.
 
+pub mod activation;
 mod command_socket;
 mod error;
 pub mod files;
@@ -18,6 +19,7 @@ mod undo;
 
 use std::os::fd::OwnedFd;
 
+pub use activation::{ActivationError, Socket};
 pub use command_socket::open as open_command_socket;
 pub use error::StartError;
 pub use files::{FilesError, WantedFiles};
@@ -25,7 +27,7 @@ pub use listener::{Listener, open as open_listener};
 pub use notify_socket::NotifySocket;
 pub(crate) use pidfile::names as pidfile_names;
 
-use crate::options::{BindAddress, Files};
+use crate::options::Files;
 use crate::sys::files::Identity;
 use crate::sys::process::Pid;
 use undo::Undo;
@@ -53,14 +55,15 @@ pub struct Opened {
 /// The first step that failed: what it is about, why, and what can be done.
 pub fn open(
     wanted: &WantedFiles,
-    addresses: &[BindAddress],
+    mut sockets: Vec<Socket>,
     backlog: i32,
 ) -> Result<Opened, StartError> {
     let notify = wanted.notify;
-    let opened = open_with(&wanted.files, notify, addresses, backlog, Pidfile::of(wanted));
-    match (opened, &wanted.fallback) {
+    let first = open_with(&wanted.files, notify, &mut sockets, backlog, Pidfile::of(wanted));
+    match (first, &wanted.fallback) {
+        // No socket has been opened or used yet.
         (Err(conflict), Some(fallback)) if conflict.is_other_master() => {
-            open_with(fallback, notify, addresses, backlog, Pidfile::IsTaken)
+            open_with(fallback, notify, &mut sockets, backlog, Pidfile::IsTaken)
         }
         (result, _) => result,
     }
@@ -84,7 +87,7 @@ impl Pidfile {
 fn open_with(
     files: &Files,
     notify: bool,
-    addresses: &[BindAddress],
+    sockets: &mut Vec<Socket>,
     backlog: i32,
     pidfile: Pidfile,
 ) -> Result<Opened, StartError> {
@@ -99,9 +102,12 @@ fn open_with(
     drop(lock);
     let wanted = notify.then(|| NotifySocket::open(&files.command_socket));
     let notify_socket = wanted.transpose()?;
-    let mut listeners = Vec::with_capacity(addresses.len());
-    for address in addresses {
-        let listener = listener::open(address, backlog)?;
+    let mut listeners = Vec::with_capacity(sockets.len());
+    for socket in sockets.drain(..) {
+        let listener = match socket {
+            Socket::Wanted(address) => listener::open(&address, backlog)?,
+            Socket::Inherited(listener) => listener,
+        };
         if let Some((path, identity)) = listener.file() {
             undo.made(&path, identity);
         }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::*;
 use crate::finish::Leftovers;
+use crate::options::BindAddress;
 use crate::sys::files as sys_files;
 use crate::sys::own_process::alone;
 use crate::sys::process::{own_pid, parent_pid};
@@ -35,11 +36,11 @@ impl Place {
     }
 
     fn open(&self, addresses: &[&str]) -> Result<Opened, StartError> {
-        let addresses: Vec<BindAddress> = addresses
+        let sockets = addresses
             .iter()
-            .map(|address| BindAddress::parse(OsStr::new(address)).unwrap())
+            .map(|address| Socket::Wanted(BindAddress::parse(OsStr::new(address)).unwrap()))
             .collect();
-        open(&self.wanted, &addresses, 100)
+        open(&self.wanted, sockets, 100)
     }
 
     fn names(&self) -> Vec<String> {

@@ -236,6 +236,11 @@ pub fn describe(descriptor: BorrowedFd<'_>) -> io::Result<Description> {
     })
 }
 
+/// Whether [`describe`] failed because the descriptor is that of something else.
+pub fn is_about_no_socket(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::ENOTSOCK)
+}
+
 /// The next connection that waits, non-blocking; none if none does.
 ///
 /// # Errors

@@ -88,7 +88,7 @@ fn many_workers_each_find_their_own_pid() {
 #[test]
 fn it_stays_so_after_a_reload_and_an_upgrade_and_only_workers_are_renumbered() {
     let options = ["-b", "web=127.0.0.1:0", "-b", "127.0.0.1:0", "--listen-fds", "-m", "manual"];
-    let master = Master::start(&options, &told(&["ack", "hang"]));
+    let master = Master::start(&options, &told(&["ack", "say=idle", "hang"]));
     let before = master.wait_for_up(1);
     let inodes = |status: &Json| -> BTreeMap<i64, String> {
         let open = descriptors(master.pid());
@@ -118,6 +118,7 @@ fn it_stays_so_after_a_reload_and_an_upgrade_and_only_workers_are_renumbered() {
         let status = master.wait_for_up(2);
         assert_eq!(inodes(&status), held);
         let newest = *pids(&status).last().unwrap();
+        master.wait_for_line(&format!("worker {newest} says idle"));
         assert_eq!(status["stop_signal"], "TERM");
         assert_eq!(convention(newest), (2, vec!["web".to_owned(), "unknown".to_owned()]));
         check_descriptors(&master, &status, newest, 0);

@@ -10,6 +10,7 @@ mod command_socket_hostile;
 mod commands;
 mod einhornsh_with_master;
 mod files;
+mod inherit;
 mod json_and_yaml;
 mod kill_children;
 mod listen_fds;

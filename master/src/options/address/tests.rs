@@ -115,19 +115,6 @@ fn bytes_that_are_no_text_survive_in_a_path_only() {
     assert!(BindAddress::parse(OsStr::from_bytes(b"n\xff=h:80")).is_err());
 }
 
-#[test]
-fn what_cannot_be_had_together() {
-    let parse = |words: &[&str]| {
-        let addresses: Vec<_> =
-            words.iter().map(|word| BindAddress::parse(OsStr::new(word)).unwrap()).collect();
-        check_together(&addresses)
-    };
-    assert_eq!(parse(&["127.0.0.1:0", "127.0.0.1:0", "a=h:0", "b=h:0", "h:1", "h:2"]), Ok(()));
-    assert_eq!(parse(&["a=h:0", "a=h:1"]), Err((1, AddressError::DuplicateName("a".into()))));
-    assert_eq!(parse(&["h:1", "h:2", "x=h:1,r"]), Err((2, AddressError::DuplicateEndpoint)));
-    assert_eq!(parse(&["unix:/a", "unix:/a"]), Err((1, AddressError::DuplicateEndpoint)));
-}
-
 proptest::proptest! {
     #[test]
     fn never_panics(bytes: Vec<u8>) {
