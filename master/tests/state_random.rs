@@ -164,6 +164,17 @@ prop_compose! {
     }
 }
 
+prop_compose! {
+    fn preloader()(
+        pid in option::of(any::<i32>()),
+        channel in option::of(any::<i32>()),
+        version in option::of(any::<u64>()),
+        words in vec(bytes(), 0..3),
+    ) -> OurPreloader {
+        OurPreloader { pid, channel, version, words }
+    }
+}
+
 fn ours() -> impl Strategy<Value = Ours> {
     let file = || option::of((any::<u64>(), any::<u64>()));
     let slot_fds = option::of(vec(any::<i32>(), 0..3));
@@ -188,18 +199,6 @@ fn ours() -> impl Strategy<Value = Ours> {
             ready_fd: failed.then_some(17),
         },
     );
-    let preloader = (
-        option::of(any::<i32>()),
-        option::of(any::<i32>()),
-        option::of(any::<u64>()),
-        vec(bytes(), 0..3),
-    )
-        .prop_map(|(pid, channel, version, words)| OurPreloader {
-            pid,
-            channel,
-            version,
-            words,
-        });
     (
         option::of(seconds()),
         option::of(0..2_u8),
@@ -208,7 +207,7 @@ fn ours() -> impl Strategy<Value = Ours> {
         btree_map(1..i32::MAX, client, 0..3).boxed(),
         btree_map(1..i32::MAX, worker, 0..3).boxed(),
         (any::<u64>(), any::<bool>(), vec(version(), 0..3).boxed(), bytes()),
-        (rules(), option::of(upgrade()).boxed(), vec(preloader, 0..3).boxed()),
+        (rules(), option::of(upgrade()).boxed(), vec(preloader(), 0..3).boxed()),
     )
         .prop_map(
             |(
