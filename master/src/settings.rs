@@ -5,6 +5,7 @@
 //! Invariant: a `Settings` that came through the checked ways is within its ranges.
 
 mod ack_mode;
+mod size;
 mod table;
 
 use std::num::NonZeroU32;
@@ -16,6 +17,7 @@ use crate::psych::Value;
 use crate::signal::Signal;
 
 pub use ack_mode::{AckMode, AckTimeout};
+pub use size::Size;
 pub use table::{Amount, Setting, TABLE};
 
 /// What the policy goes by.
@@ -45,6 +47,21 @@ pub struct Settings {
     pub preload_timeout: Duration,
     /// What an upgrade must prove, and when it is given up.
     pub upgrade: UpgradeRules,
+    /// What makes a worker stale.
+    pub recycle: RecycleRules,
+}
+
+/// What makes a worker stale, so that another one takes its place.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RecycleRules {
+    /// It is this old, or up to a tenth less.
+    pub max_age: Option<Duration>,
+    /// It has more bytes of memory resident.
+    pub max_rss: Option<u64>,
+    /// It has pinged, and then not for this long.
+    pub ping_timeout: Option<Duration>,
+    /// What such a silent worker gets first, to say where it hangs.
+    pub ping_signal: Option<Signal>,
 }
 
 /// What an upgrade must prove, and when it is given up. One upgrade may have its own.
@@ -146,6 +163,7 @@ impl Settings {
             ack_timeout: AckTimeout::Default,
             preload_timeout: Duration::from_secs_f64(default::PRELOAD_TIMEOUT_SECONDS),
             upgrade: UpgradeRules::default(),
+            recycle: RecycleRules::default(),
         }
     }
 

@@ -175,15 +175,8 @@ prop_compose! {
     }
 }
 
-fn ours() -> impl Strategy<Value = Ours> {
-    let file = || option::of((any::<u64>(), any::<u64>()));
-    let slot_fds = option::of(vec(any::<i32>(), 0..3));
-    let listener = (option::of(text()), bytes(), file(), slot_fds).prop_map(
-        |(name, typed, unix_file, slot_fds)| OurListener { name, typed, unix_file, slot_fds },
-    );
-    let client =
-        (any::<bool>(), any::<u64>()).prop_map(|(json, request)| OurClient { json, request });
-    let worker = (option::of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(
+fn our_worker() -> impl Strategy<Value = OurWorker> {
+    (option::of(any::<u64>()), any::<bool>(), any::<bool>()).prop_map(
         |(spinup_monotonic, newcomer, failed)| OurWorker {
             spinup_monotonic,
             signaled_monotonic: spinup_monotonic.map(|start| start / 2),
@@ -197,15 +190,27 @@ fn ours() -> impl Strategy<Value = Ours> {
             retiring: newcomer,
             status: failed.then(|| "4 of 9: \u{e9}".to_owned()),
             ready_fd: failed.then_some(17),
+            silent: newcomer && !failed,
+            pinged_monotonic: spinup_monotonic.map(|start| start / 5),
         },
+    )
+}
+
+fn ours() -> impl Strategy<Value = Ours> {
+    let file = || option::of((any::<u64>(), any::<u64>()));
+    let slot_fds = option::of(vec(any::<i32>(), 0..3));
+    let listener = (option::of(text()), bytes(), file(), slot_fds).prop_map(
+        |(name, typed, unix_file, slot_fds)| OurListener { name, typed, unix_file, slot_fds },
     );
+    let client =
+        (any::<bool>(), any::<u64>()).prop_map(|(json, request)| OurClient { json, request });
     (
         option::of(seconds()),
         option::of(0..2_u8),
         vec(listener, 0..3).boxed(),
         file(),
         btree_map(1..i32::MAX, client, 0..3).boxed(),
-        btree_map(1..i32::MAX, worker, 0..3).boxed(),
+        btree_map(1..i32::MAX, our_worker(), 0..3).boxed(),
         (any::<u64>(), any::<bool>(), vec(version(), 0..3).boxed(), bytes()),
         (rules(), option::of(upgrade()).boxed(), vec(preloader(), 0..3).boxed()),
     )
@@ -230,6 +235,10 @@ fn ours() -> impl Strategy<Value = Ours> {
                 versions: number.2,
                 gc_before_fork: number.1,
                 preload_timeout: ack_timeout,
+                max_age: ack_timeout,
+                max_rss: number.1.then_some(number.0),
+                ping_timeout: ack_timeout,
+                ping_signal: number.1.then(|| "QUIT".to_owned()),
                 preloaders,
                 listeners,
                 command_socket_file: file,

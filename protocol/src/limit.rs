@@ -38,6 +38,10 @@ pub const NOTIFY_BYTES_MAX: usize = 4096;
 pub const NOTIFY_STATUS_CHARACTERS_MAX: usize = 200;
 /// Longest span that a setting takes, in seconds.
 pub const SETTING_SECONDS_MAX: f64 = 1e9;
+/// Least `--max-rss`, in bytes: below it no program runs.
+pub const MAX_RSS_BYTES_MIN: u64 = 1 << 20;
+/// Largest `--max-rss`, in bytes.
+pub const MAX_RSS_BYTES_MAX: u64 = 1 << 50;
 /// Longest path of a unix socket, without the NUL that ends it (unix(7)).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 /// Most listening sockets that a worker library believes in; a larger `EINHORN_FD_COUNT` is

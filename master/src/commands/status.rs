@@ -9,7 +9,6 @@ use super::{Context, ListenerFacts, Outcome};
 use crate::control::Request;
 use crate::log::shown;
 use crate::pool::{Phase, Stale, Upgrade, UpgradeMode, Worker};
-use crate::psych::Value;
 
 pub(super) fn status(context: &Context<'_>, request: &Request) -> Outcome {
     match request.args.first().map(String::as_str) {
@@ -102,8 +101,9 @@ fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
             json!({"what": what.name(), "seconds": left(context, at).as_secs_f64()})
         }),
         "status": worker.status,
+        "rss_bytes": worker.resident,
         "last_ping_seconds": worker.pinged_at.map(|at| context.now.since(at).as_secs_f64()),
-        "ping_request_id": worker.pinged_request_id.as_ref().map(scalar),
+        "ping_request_id": worker.request_shown(),
     })
 }
 
@@ -136,9 +136,11 @@ fn table(context: &Context<'_>) -> String {
     lines.extend(progress(context));
     lines.extend(context.listeners.iter().enumerate().map(listener_line));
     lines.push(String::new());
-    let header = ["PID", "INDEX", "VERSION", "STAGE", "UPTIME", "DUE", "SIGNALS", "LAST PING"];
-    let mut rows = vec![header.map(String::from).to_vec()];
+    let mut rows = vec![HEADER.map(String::from).to_vec()];
     rows.extend(pool.workers().map(|worker| cells(context, worker)));
+    if pool.settings().recycle.max_rss.is_some() {
+        add_memory(&mut rows, pool.workers());
+    }
     if pool.workers().any(|worker| worker.status.is_some()) {
         let said = pool.workers().map(|worker| worker.status.clone().unwrap_or_default());
         let said = ["STATUS".to_owned()].into_iter().chain(said);
@@ -147,6 +149,22 @@ fn table(context: &Context<'_>) -> String {
     lines.extend(aligned(&rows));
     lines.join("\n")
 }
+
+const HEADER: [&str; 8] =
+    ["PID", "INDEX", "VERSION", "STAGE", "UPTIME", "DUE", "SIGNALS", "LAST PING"];
+
+/// Only where a rule asks for it is it known.
+fn add_memory<'a>(rows: &mut [Vec<String>], workers: impl Iterator<Item = &'a Worker>) {
+    let shown = |worker: &Worker| worker.resident.map(|bytes| format!("{}M", bytes >> 20));
+    let cells = workers.map(|worker| shown(worker).unwrap_or_else(|| "-".to_string()));
+    let column = std::iter::once("MEMORY".to_string()).chain(cells);
+    for (row, cell) in rows.iter_mut().zip(column) {
+        row.insert(MEMORY_COLUMN, cell);
+    }
+}
+
+/// After the uptime.
+const MEMORY_COLUMN: usize = 5;
 
 fn progress(context: &Context<'_>) -> Option<String> {
     let pool = context.pool;
@@ -198,7 +216,7 @@ fn listener_line((index, listener): (usize, &ListenerFacts)) -> String {
 fn cells(context: &Context<'_>, worker: &Worker) -> Vec<String> {
     let signals: Vec<&str> = worker.signaled.iter().map(|signal| signal.name()).collect();
     let ping = worker.pinged_at.map(|at| {
-        let id = worker.pinged_request_id.as_ref().map(|id| format!(" ({})", scalar(id)));
+        let id = worker.request_shown().map(|id| format!(" ({id})"));
         format!("{} ago{}", span(context.now.since(at)), id.unwrap_or_default())
     });
     let due = context.pool.due(worker);
@@ -250,22 +268,6 @@ fn span(span: Duration) -> String {
         (0, hours, minutes) => format!("{hours}h{:02}m", minutes % 60),
         (days, hours, _) => format!("{days}d{:02}h", hours % 24),
     }
-}
-
-/// A worker's own request id on one line.
-fn scalar(value: &Value) -> String {
-    let text = match value {
-        Value::Null => "nothing".to_string(),
-        Value::Bool(flag) => flag.to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::BigInteger(text) | Value::String(text) | Value::Symbol(text) => text.clone(),
-        Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-        Value::Time(_) | Value::Sequence(_) | Value::Mapping(_) | Value::Set(_) => {
-            "not a scalar".to_string()
-        }
-    };
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version};
 use crate::signal::Signal;
 use crate::spawn::Own;
 use crate::sys::children;
-use crate::sys::{clock, signals, socket};
+use crate::sys::{clock, observe, reason, signals, socket};
 
 /// Descriptors that one worker gets for itself, with the variables that name them. This
 /// process's own copies are closed with this.
@@ -31,6 +31,8 @@ impl Master {
             match action {
                 Action::Spawn { id, index, version } => self.start_wanted(id, index, version),
                 Action::Signal { id, pid, signal } => self.signal_worker(id, pid, signal),
+                Action::Measure { id, pid } => self.measure(id, pid),
+                Action::Inspect { id, pid } => self.inspect(id, pid),
                 Action::Reload(Reload::Begin) => self.begin_check(),
                 Action::Reload(Reload::Cancel) => self.cancel_check(),
                 Action::Report(report) => self.perform_report(&report),
@@ -110,6 +112,20 @@ impl Master {
             && let Some(worker) = self.pool.worker(id)
         {
             ::log::warn!("cannot send {signal} to worker {worker}: {error}");
+        }
+    }
+
+    /// One that has ended meanwhile has no memory to speak of; its end is on its way.
+    fn measure(&mut self, id: SpawnId, pid: Pid) {
+        match observe::resident_bytes(pid) {
+            Ok(resident) => self.pool.handle(clock::now(), Event::Measured { id, resident }),
+            Err(error) => ::log::debug!("memory of worker {pid} not read: {}", reason(&error)),
+        }
+    }
+
+    fn inspect(&self, id: SpawnId, pid: Pid) {
+        if let Some(worker) = self.pool.worker(id) {
+            ::log::warn!("worker {worker} as /proc has it: {}", observe::waits(pid));
         }
     }
 

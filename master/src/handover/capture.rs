@@ -186,6 +186,7 @@ fn ours(
     versions: &Versions,
     clients: &[ClientRecord<'_>],
 ) -> Ours {
+    let recycle = pool.settings.recycle;
     Ours {
         ack_timeout: match pool.settings.ack_timeout {
             AckTimeout::Default => None,
@@ -195,6 +196,10 @@ fn ours(
         ack_mode: own_ack_mode(&pool.settings.ack_mode),
         notify_fd: instance.notify_socket.as_ref().map(NotifySocket::number),
         stop_signal: pool.settings.stop_signal.map(|signal| signal.name().to_string()),
+        max_age: recycle.max_age.map(|age| age.as_secs_f64()),
+        max_rss: recycle.max_rss,
+        ping_timeout: recycle.ping_timeout.map(|span| span.as_secs_f64()),
+        ping_signal: recycle.ping_signal.map(|signal| signal.name().to_string()),
         fd_base: instance.launch.fd_base.map(|base| match base {
             FdBase::Zero => 0,
             FdBase::One => 1,
@@ -253,6 +258,8 @@ fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
             retiring: worker.retiring,
             status: worker.status.clone(),
             ready_fd: None,
+            silent: worker.silent,
+            pinged_monotonic: worker.pinged_at.and_then(nanoseconds),
         },
     ))
 }

@@ -115,7 +115,7 @@ fn settings(launch: &Launch, snapshot: &Snapshot) -> Settings {
         ),
         (OptionName::PreloadTimeout, "preload_timeout", ours.preload_timeout.map(Amount::Real)),
     ];
-    for (option, key, amount) in rows {
+    for (option, key, amount) in rows.into_iter().chain(recycle_rules(&ours)) {
         let Some(amount) = amount.filter(|_| !launch.explicit.contains(&option)) else { continue };
         let Some(row) = settings::TABLE.iter().find(|row| row.key == key) else { continue };
         if row.set(&mut settings, amount).is_none() {
@@ -156,6 +156,19 @@ fn ack_mode(snapshot: &Snapshot, typed: AckMode) -> AckMode {
             .seconds()
             .map_or_else(|| refused_timer(seconds, typed), AckMode::Timer),
     }
+}
+
+type Row = (OptionName, &'static str, Option<Amount>);
+
+fn recycle_rules(ours: &state::Ours) -> [Row; 4] {
+    let bytes = |bytes: u64| Amount::Whole(i64::try_from(bytes).unwrap_or(i64::MAX));
+    let signal = ours.ping_signal.as_deref().and_then(Amount::from_text);
+    [
+        (OptionName::MaxAge, "max_age", ours.max_age.map(Amount::Real)),
+        (OptionName::MaxRss, "max_rss", ours.max_rss.map(bytes)),
+        (OptionName::PingTimeout, "ping_timeout", ours.ping_timeout.map(Amount::Real)),
+        (OptionName::PingSignal, "ping_signal", signal),
+    ]
 }
 
 fn refused_timer(seconds: f64, instead: AckMode) -> AckMode {

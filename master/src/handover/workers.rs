@@ -169,7 +169,9 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
     }
     worker.status.clone_from(&known.status);
     worker.signaled = signaled;
-    worker.pinged_at = child.pinged_at.map(|wall| moment_of(wall, now));
+    worker.silent = known.silent;
+    worker.pinged_at =
+        child.pinged_at.map(|wall| on_clock(moment_of(wall, now), known.pinged_monotonic, now));
     worker.pinged_request_id.clone_from(&child.pinged_request_id);
     worker
 }

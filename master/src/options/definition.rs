@@ -22,6 +22,10 @@ pub enum OptionName {
     UpgradeTimeout,
     SignalTimeout,
     StopSignal,
+    MaxAge,
+    MaxRss,
+    PingTimeout,
+    PingSignal,
     Backlog,
     FdBase,
     ListenFds,
@@ -79,7 +83,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 35] = [
+pub(super) static DEFINITIONS: [Definition; 39] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
@@ -103,7 +107,7 @@ pub(super) static DEFINITIONS: [Definition; 35] = [
          that many seconds [default: 1]"),
     row(Name::AckTimeout, "ack-timeout", None, Value("SECONDS"), WORKERS,
         "A worker that is not up after SECONDS has failed and is stopped; 0 for never [default: \
-         300 in an upgrade, never at the first start]"),
+         300 in an upgrade and in recycling, else never]"),
     row(Name::SignalTimeout, "signal-timeout", Some('t'), Value("SECONDS"), WORKERS,
         "Kill a worker that still lives SECONDS after it was asked to stop; 0 at once [default: \
          never]"),
@@ -111,6 +115,18 @@ pub(super) static DEFINITIONS: [Definition; 35] = [
         "What asks a worker to stop, everywhere: in upgrades, when there are too many, when the \
          master gets INT or USR2, by `die`, and with -k [default: USR2, but TERM with \
          --listen-fds, -m notify or fd]"),
+    row(Name::MaxAge, "max-age", None, Value("SECONDS"), WORKERS,
+        "Replace a worker, as an upgrade does, when it is SECONDS old or up to a tenth less; 0 \
+         for never [default: never]"),
+    row(Name::MaxRss, "max-rss", None, Value("SIZE"), WORKERS,
+        "Replace a worker that has more memory than SIZE resident, such as 512M or 2G; 0 for \
+         never [default: never]"),
+    row(Name::PingTimeout, "ping-timeout", None, Value("SECONDS"), WORKERS,
+        "Replace a worker that has pinged and then not for SECONDS; 0 for never [default: \
+         never]"),
+    row(Name::PingSignal, "ping-signal", None, Value("SIGNAL"), WORKERS,
+        "With --ping-timeout: send SIGNAL to the silent worker first, so that it can say where \
+         it hangs [default: none]"),
     row(Name::KillChildrenOnExit, "kill-children-on-exit", Some('k'), Nothing, WORKERS,
         "Workers get the stop signal when the master ends, however it ends"),
     row(Name::CommandSocketAsFd, "command-socket-as-fd", Some('g'), Nothing, WORKERS,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use einhorn_protocol::{default, limit};
 
 use super::report::{Report, Why};
+use super::stale;
 use super::worker::{Pid, SpawnId, Worker};
 use super::{Action, Pool};
 use crate::moment::Moment;
@@ -12,8 +13,8 @@ use crate::psych::Value;
 use crate::settings::{AckTimeout, Settings};
 use crate::signal::Signal;
 
-/// How long a worker that did not come up in time has to stop where `-t` says nothing. It
-/// hangs already, so without an end to it its place would never be filled.
+/// How long a worker that did not come up in time, or fell silent, has to stop where `-t` says
+/// nothing. It hangs already, so without an end to it its place would never be filled.
 pub(super) const FAILED_GRACE: Duration = Duration::from_secs(10);
 
 /// What becomes of a worker at its deadline, if nothing happens to it before.
@@ -27,6 +28,8 @@ pub enum Due {
     Counts,
     /// It is asked to stop, whoever still waits in its queue.
     Stopped,
+    /// It has served too long, or has not pinged, and is to be replaced.
+    Stale,
     /// It did not stop in time and is killed.
     Killed,
 }
@@ -39,18 +42,20 @@ impl Due {
             Self::Failed => "failed",
             Self::Counts => "counts",
             Self::Stopped => "stopped",
+            Self::Stale => "stale",
             Self::Killed => "killed",
         }
     }
 }
 
-/// The one deadline that `worker` has: to be up, to count, to have failed, to be asked to stop
-/// after it drained, or to be killed.
+/// The one deadline that `worker` has: to be up, to count, to have failed, to be stale, to be
+/// asked to stop after it drained, or to be killed.
 /// `soak` is what the upgrade in progress wants of its newcomers.
 pub(super) fn deadline_of(
     worker: &Worker,
     settings: &Settings,
     soak: Duration,
+    listening_since: Duration,
 ) -> Option<Duration> {
     worker.pid?;
     if worker.is_stopping() {
@@ -61,7 +66,7 @@ pub(super) fn deadline_of(
         return Some(draining.since.monotonic.saturating_add(wait));
     }
     if worker.counts {
-        return None;
+        return stale::deadline_of(worker, &settings.recycle, listening_since);
     }
     if worker.acked {
         return Some(worker.acked_at?.monotonic.saturating_add(soak));
@@ -71,7 +76,8 @@ pub(super) fn deadline_of(
 }
 
 fn kill_deadline(worker: &Worker, settings: &Settings) -> Option<Duration> {
-    let grace = settings.signal_timeout.or(worker.failed.then_some(FAILED_GRACE))?;
+    let grace =
+        settings.signal_timeout.or((worker.failed || worker.silent).then_some(FAILED_GRACE))?;
     Some(worker.last_signaled_at?.monotonic.saturating_add(grace))
 }
 
@@ -91,6 +97,7 @@ impl Pool {
         let what = match self.settings.ack_mode.timer() {
             _ if worker.is_stopping() => Due::Killed,
             _ if worker.draining.is_some() => Due::Stopped,
+            _ if worker.counts => Due::Stale,
             _ if worker.acked => Due::Counts,
             Some(_) => Due::Up,
             None => Due::Failed,
@@ -131,6 +138,7 @@ impl Pool {
             worker.pinged_at = Some(now);
             worker.pinged_request_id = request_id;
         });
+        self.note_sound(id);
         self.report(Report::Pinged { worker: self.name(id) });
     }
 

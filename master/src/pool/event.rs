@@ -71,6 +71,13 @@ pub enum Event {
         /// On one line; empty: nothing any more.
         text: String,
     },
+    /// A worker's memory was looked at.
+    Measured {
+        /// Which one.
+        id: SpawnId,
+        /// What it has resident, in bytes.
+        resident: u64,
+    },
     /// The master is to re-execute itself, nothing else.
     ReloadRequested,
     /// The master is to re-execute itself and then replace the workers.
@@ -137,6 +144,20 @@ pub enum Action {
         pid: Pid,
         /// What.
         signal: Signal,
+    },
+    /// Look at a worker's memory; the answer is [`Event::Measured`], unless it is gone.
+    Measure {
+        /// Which one.
+        id: SpawnId,
+        /// Its pid.
+        pid: Pid,
+    },
+    /// Say in the log what a worker is waiting for.
+    Inspect {
+        /// Which one.
+        id: SpawnId,
+        /// Its pid.
+        pid: Pid,
     },
     /// Begin or cancel a re-exec; the answer is [`Event::ReloadFailed`] or a new process.
     Reload(Reload),

@@ -15,6 +15,7 @@ mod cull;
 mod deadlines;
 mod event;
 mod index;
+mod memory;
 mod pace;
 mod recycle;
 mod replenish;
@@ -40,12 +41,13 @@ pub use report::{Callers, Report, Seconds, UpgradeEnd, Why};
 pub use restore::Restored;
 pub use rollback::Rollback;
 pub use slots::{Draining, Slot};
-pub use stale::Stale;
+pub use stale::{Cause, Stale};
 pub use upgrade::{Failure, PendingReload, Phase, Upgrade};
 pub use worker::{Exit, Pid, SpawnId, Version, Worker};
 
 use self::deadlines::Deadlines;
 use self::index::Indexes;
+use self::memory::Rounds;
 use self::pace::Pace;
 use self::recycle::Recycling;
 use self::slots::Slots;
@@ -81,6 +83,8 @@ pub struct Pool {
     last_upgraded: Option<Moment>,
     replenish_at: Option<Duration>,
     recycling: Recycling,
+    looks: Rounds,
+    listening_since: Duration,
     pending_reload: Option<PendingReload>,
     upgrade: Option<Upgrade>,
     last_request: RequestNumber,
@@ -108,6 +112,8 @@ impl Pool {
             last_upgraded: None,
             replenish_at: None,
             recycling: Recycling::default(),
+            looks: Rounds::default(),
+            listening_since: Duration::ZERO,
             pending_reload: None,
             upgrade: None,
             last_request: 0,
@@ -137,6 +143,7 @@ impl Pool {
             (_, Event::SpawnFailed { id, reason }) => self.note_spawn_failed(id, reason),
             (_, Event::Exited { id, exit }) => self.note_exit(id, exit),
             (_, Event::Acknowledged { id }) => self.take_acknowledgement(now, id),
+            (_, Event::Measured { id, resident }) => self.note_memory(now, id, resident),
             (_, Event::Pinged { id, request_id }) => self.note_ping(now, id, request_id),
             (_, Event::Retiring { id }) => self.note_retiring(now, id),
             (_, Event::StatusSaid { id, text }) => self.note_status(id, text),
@@ -152,7 +159,7 @@ impl Pool {
                 Event::ReloadRequested | Event::UpgradeRequested { .. } | Event::AbortRequested,
             ) => self.refuse_while_stopping(),
             (Stage::Serving, Event::RecycleRequested(ids)) => self.request_recycling(&ids),
-            (_, Event::SettingsChanged(settings)) => self.change_settings(settings),
+            (_, Event::SettingsChanged(settings)) => self.change_settings(now, settings),
             (_, Event::SignalRequested(signal)) => self.signal_all(signal),
             (_, Event::StopRequested(signal)) => self.stop(now, signal),
             (_, Event::QuitRequested(signal)) => self.quit(signal),
@@ -169,7 +176,10 @@ impl Pool {
     /// When to come back with [`Event::DeadlineReached`], by the monotonic clock.
     pub fn next_deadline(&self) -> Option<Duration> {
         let upgrade = self.upgrade.as_ref().and_then(Upgrade::next_deadline);
-        [self.deadlines.first(), self.replenish_at, upgrade].into_iter().flatten().min()
+        [self.deadlines.first(), self.replenish_at, self.looks.next, upgrade]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// The worker with this pid.
@@ -235,6 +245,7 @@ impl Pool {
         let was_upgrading = self.upgrade.is_some();
         match self.stage {
             Stage::Serving => {
+                self.plan_looks(now);
                 self.pass_canaries(now);
                 self.replace(now);
                 // What waited for the end of the upgrade has its turn.
@@ -266,18 +277,30 @@ impl Pool {
                 self.kill(now, id);
             } else if worker.draining.is_some() {
                 self.give_draining_up(now, id);
+            } else if worker.counts {
+                self.meet_rules(now, id);
             } else {
                 self.acknowledgement_deadline(now, id);
             }
         }
+        self.meet_look(now);
         self.meet_upgrade_deadlines(now);
     }
 
-    fn change_settings(&mut self, settings: Settings) {
+    fn change_settings(&mut self, now: Moment, settings: Settings) {
+        let has_other_rules = self.settings.recycle != settings.recycle;
         self.settings = settings;
         if let Some(slots) = &mut self.slots {
             slots.set_target(self.settings.number);
         }
+        if has_other_rules {
+            self.change_rules(now);
+        } else {
+            self.refresh_deadlines();
+        }
+    }
+
+    fn refresh_deadlines(&mut self) {
         let ids: Vec<SpawnId> = self.workers.keys().copied().collect();
         for id in ids {
             self.change(id, |_| {});
@@ -286,7 +309,7 @@ impl Pool {
 
     /// The only way to change a worker: keeps census and deadlines true.
     fn change(&mut self, id: SpawnId, change: impl FnOnce(&mut Worker)) {
-        let soak = self.soak();
+        let (soak, listening_since) = (self.soak(), self.listening_since);
         let Some(worker) = self.workers.get_mut(&id) else { return };
         self.census.unfile(id, standing(worker, self.version));
         self.recycling.unfile(worker);
@@ -297,7 +320,7 @@ impl Pool {
             self.deadlines.remove(at, id);
         }
         change(worker);
-        worker.deadline = acknowledge::deadline_of(worker, &self.settings, soak);
+        worker.deadline = acknowledge::deadline_of(worker, &self.settings, soak, listening_since);
         if let Some(at) = worker.deadline {
             self.deadlines.insert(at, id);
         }

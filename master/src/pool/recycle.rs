@@ -13,7 +13,7 @@
 use std::collections::BTreeSet;
 
 use super::report::{Report, Why};
-use super::stale::Stale;
+use super::stale::{Cause, Stale};
 use super::worker::{SpawnId, Worker};
 use super::{Pool, Standing};
 use crate::moment::Moment;
@@ -55,17 +55,18 @@ impl Pool {
     /// Operators want these replaced.
     pub(super) fn request_recycling(&mut self, ids: &[SpawnId]) {
         for &id in ids {
-            self.mark_stale(id, Stale::Requested);
+            self.mark_stale(id, &Cause::Requested);
         }
     }
 
-    pub(super) fn mark_stale(&mut self, id: SpawnId, stale: Stale) {
+    /// It is to be replaced, unless it is already or stops anyway.
+    pub(super) fn mark_stale(&mut self, id: SpawnId, cause: &Cause) {
         let Some(worker) = self.workers.get(&id) else { return };
         if worker.is_stopping() || worker.stale.is_some() {
             return;
         }
-        self.change(id, |worker| worker.stale = Some(stale));
-        self.report(Report::Stale { worker: self.name(id), stale });
+        self.change(id, |worker| worker.stale = Some(cause.stale()));
+        self.report(Report::Stale { worker: self.name(id), cause: cause.clone() });
     }
 
     /// Begins the replacement of those that wait, as far as there is room. During an upgrade

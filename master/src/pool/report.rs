@@ -7,7 +7,7 @@ use einhorn_protocol::{error_code, limit};
 use log::Level;
 
 use super::event::{RequestNumber, UpgradeMode};
-use super::stale::Stale;
+use super::stale::Cause;
 use super::upgrade::Failure;
 use super::worker::{Exit, Version};
 use crate::signal::Signal;
@@ -31,6 +31,8 @@ pub enum Why {
     Requested,
     /// It was stale and its replacement is up.
     Recycled,
+    /// It has not pinged, and is to say where it hangs.
+    Silent,
 }
 
 impl fmt::Display for Why {
@@ -48,6 +50,7 @@ impl fmt::Display for Why {
             }
             Self::Requested => f.write_str("as requested"),
             Self::Recycled => f.write_str("its replacement is up"),
+            Self::Silent => f.write_str("it is to say where it hangs (--ping-signal)"),
         }
     }
 }
@@ -175,7 +178,9 @@ pub enum Report {
     /// Everyone gets a signal.
     SignaledAll { count: usize, signal: Signal, why: Why },
     /// A worker is to be replaced.
-    Stale { worker: Name, stale: Stale },
+    Stale { worker: Name, cause: Cause },
+    /// A worker that was silent has pinged.
+    Heard { worker: Name },
     /// Replacements do not come up, and the stale workers stay.
     ReplacementFailed { kept: Name, others: usize },
     /// What was said before, about another attempt.
@@ -237,6 +242,7 @@ impl Report {
             | Self::Died { .. }
             | Self::ReplacementFailed { .. }
             | Self::NotDrained { .. }
+            | Self::Stale { cause: Cause::Silent { .. }, .. }
             | Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. }
             | Self::RollbackBegun { .. } => Level::Warn,
             Self::NotStarted { .. }
@@ -255,6 +261,7 @@ impl Report {
             | Self::Kept { .. }
             | Self::SignaledAll { .. }
             | Self::Stale { .. }
+            | Self::Heard { .. }
             | Self::FleetUp { .. }
             | Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }
@@ -289,6 +296,7 @@ impl Report {
             | Self::Pinged { .. }
             | Self::SignaledAll { .. }
             | Self::Stale { .. }
+            | Self::Heard { .. }
             | Self::ReplacementFailed { .. }
             | Self::FleetUp { .. }
             | Self::UpgradeEnded { .. }
@@ -355,19 +363,9 @@ impl fmt::Display for Report {
             Self::SignaledAll { count, signal, why } => {
                 write!(f, "sent {signal} to {}: {why}", Count(*count, "worker"))
             }
-            Self::Stale { worker, stale } => {
-                write!(f, "worker {worker} is to be replaced, {stale}")
+            Self::Stale { .. } | Self::Heard { .. } | Self::ReplacementFailed { .. } => {
+                self.fmt_recycling(f)
             }
-            Self::ReplacementFailed { kept, others: 0 } => write!(
-                f,
-                "the replacement of worker {kept} did not come up; it stays until one does, and \
-                 that is tried in silence"
-            ),
-            Self::ReplacementFailed { kept, others } => write!(
-                f,
-                "the replacements of worker {kept} and {others} more did not come up; they stay \
-                 until some do, and that is tried in silence"
-            ),
             Self::Again(report) => report.fmt(f),
             Self::FleetUp { target } => write!(f, "{} up", Count(*target, "worker")),
             Self::ReloadFailed { reason } => {
@@ -384,6 +382,28 @@ impl fmt::Display for Report {
 }
 
 impl Report {
+    fn fmt_recycling(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stale { worker, cause } => {
+                write!(f, "worker {worker} is to be replaced: {cause}")
+            }
+            Self::Heard { worker } => {
+                write!(f, "worker {worker} pinged again: it was slow and does not hang")
+            }
+            Self::ReplacementFailed { kept, others: 0 } => write!(
+                f,
+                "the replacement of worker {kept} did not come up; it stays until one does, and \
+                 that is tried in silence"
+            ),
+            Self::ReplacementFailed { kept, others } => write!(
+                f,
+                "the replacements of worker {kept} and {others} more did not come up; they stay \
+                 until some do, and that is tried in silence"
+            ),
+            _ => Ok(()),
+        }
+    }
+
     fn fmt_upgrade(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UpgradeBegun { mode, from, to, target } => {

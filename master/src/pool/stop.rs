@@ -1,5 +1,6 @@
 //! Asking workers to stop, and seeing to it that they do.
 
+use super::memory::Rounds;
 use super::report::{Report, UpgradeEnd, Why};
 use super::worker::SpawnId;
 use super::{Action, PendingReload, Pool, Reload, Stage};
@@ -64,6 +65,7 @@ impl Pool {
         if self.stage == Stage::Serving {
             self.stage = Stage::Stopping;
             self.replenish_at = None;
+            self.looks = Rounds::default();
             self.leave_upgrade();
         }
         let ids: Vec<SpawnId> = self.workers.keys().copied().collect();

@@ -223,6 +223,7 @@ impl Pool {
 
     /// The new process takes up what the old one was asked for.
     pub(super) fn continue_after_reload(&mut self, now: Moment) {
+        self.listen_anew(now);
         if let Some(PendingReload::Upgrade { mode, rules, request, superseding }) =
             self.pending_reload.take()
         {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::slots::{Draining, Slot};
 use super::stale::Stale;
+use crate::log::shown;
 use crate::moment::Moment;
 use crate::psych::Value;
 use crate::signal::Signal;
@@ -94,6 +95,10 @@ pub struct Worker {
     pub stale: Option<Stale>,
     /// Its replacement has begun.
     pub recycling: bool,
+    /// It has pinged, and then not for too long.
+    pub silent: bool,
+    /// Its memory in bytes, when it was last looked at.
+    pub resident: Option<u64>,
     /// When it was started.
     pub spinup_time: Moment,
     /// When it last pinged.
@@ -126,6 +131,8 @@ impl Worker {
             failed: false,
             stale: None,
             recycling: false,
+            silent: false,
+            resident: None,
             spinup_time: now,
             pinged_at: None,
             pinged_request_id: None,
@@ -137,6 +144,22 @@ impl Worker {
     /// Somebody asked it to stop, or it does so of its own accord.
     pub fn is_stopping(&self) -> bool {
         self.retiring || !self.signaled.is_empty()
+    }
+
+    /// What it said with its last ping, on one bounded line.
+    pub fn request_shown(&self) -> Option<String> {
+        let text = match self.pinged_request_id.as_ref()? {
+            Value::Null => return None,
+            Value::Bool(flag) => flag.to_string(),
+            Value::Integer(number) => number.to_string(),
+            Value::Float(number) => number.to_string(),
+            Value::BigInteger(text) | Value::String(text) | Value::Symbol(text) => text.clone(),
+            Value::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Value::Time(_) | Value::Sequence(_) | Value::Mapping(_) | Value::Set(_) => {
+                return None;
+            }
+        };
+        Some(shown(&text))
     }
 
     /// It was sent SIGKILL; nothing more can be done.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use einhorn_protocol::limit;
 
-use super::{AckTimeout, Settings, can_ask_to_stop};
+use super::{AckTimeout, Settings, Size, can_ask_to_stop};
 use crate::log::shown;
 use crate::psych::Value;
 use crate::signal::Signal;
@@ -20,6 +20,8 @@ pub enum Amount {
     Whole(i64),
     /// Anything else that is a number.
     Real(f64),
+    /// A size with its unit.
+    Size(Size),
     /// The name of a signal.
     Signal(Signal),
 }
@@ -38,7 +40,7 @@ pub struct Setting {
 }
 
 /// Every setting that is a number or a signal.
-pub static TABLE: [Setting; 13] = [
+pub static TABLE: [Setting; 17] = [
     Setting {
         key: "number",
         option: "number",
@@ -113,7 +115,7 @@ pub static TABLE: [Setting; 13] = [
             settings.stop_signal = match amount {
                 Amount::Absent => None,
                 Amount::Signal(signal) if can_ask_to_stop(signal) => Some(signal),
-                Amount::Signal(_) | Amount::Whole(_) | Amount::Real(_) => return None,
+                _ => return None,
             };
             Some(())
         },
@@ -195,6 +197,60 @@ pub static TABLE: [Setting; 13] = [
         },
         show: |settings| shown_or_none(settings.upgrade.timeout.map(|span| span.as_secs_f64())),
     },
+    Setting {
+        key: "max_age",
+        option: "max-age",
+        allowed: "0 (none), or a number of seconds from 1 to 1000000000",
+        set: |settings, amount| {
+            settings.recycle.max_age = amount.seconds_or_none()?;
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.recycle.max_age.map(|span| span.as_secs_f64())),
+    },
+    Setting {
+        key: "max_rss",
+        option: "max-rss",
+        allowed: "0 (none), or a size from 1M to 1024T, such as 512M or 2G",
+        set: |settings, amount| {
+            settings.recycle.max_rss = match amount {
+                Amount::Absent => None,
+                Amount::Size(Size(bytes)) if is_max_rss(bytes) => Some(bytes),
+                number => match number.whole(0, i64::MAX)? {
+                    0 => None,
+                    bytes if is_max_rss(bytes) => Some(bytes),
+                    _ => return None,
+                },
+            };
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.recycle.max_rss.map(Size)),
+    },
+    Setting {
+        key: "ping_timeout",
+        option: "ping-timeout",
+        allowed: "0 (none), or a number of seconds from 1 to 1000000000",
+        set: |settings, amount| {
+            settings.recycle.ping_timeout = amount.seconds_or_none()?;
+            Some(())
+        },
+        show: |settings| {
+            shown_or_none(settings.recycle.ping_timeout.map(|span| span.as_secs_f64()))
+        },
+    },
+    Setting {
+        key: "ping_signal",
+        option: "ping-signal",
+        allowed: "the name of a signal that a program can catch, such as QUIT, ABRT or USR1",
+        set: |settings, amount| {
+            settings.recycle.ping_signal = match amount {
+                Amount::Absent => None,
+                Amount::Signal(signal) if can_ask_to_stop(signal) => Some(signal),
+                _ => return None,
+            };
+            Some(())
+        },
+        show: |settings| shown_or_none(settings.recycle.ping_signal.map(Signal::name)),
+    },
 ];
 
 impl Setting {
@@ -210,24 +266,29 @@ impl Setting {
 }
 
 impl Amount {
-    /// The number that `text` is, in decimal, or the signal that it names.
+    /// The number that `text` is, in decimal, the size, or the signal that it names.
     pub fn from_text(text: &str) -> Option<Self> {
         if let Ok(whole) = text.parse() {
             return Some(Self::Whole(whole));
         }
         let real = text.parse().ok().map(Self::Real);
-        real.or_else(|| Signal::from_name(text).map(Self::Signal))
+        real.or_else(|| Self::from_word(text))
     }
 
-    /// The number that `value` is, or the signal that it names; a string is no number, whatever
-    /// it spells.
+    fn from_word(word: &str) -> Option<Self> {
+        let size = Size::parse(word).map(Self::Size);
+        size.or_else(|| Signal::from_name(word).map(Self::Signal))
+    }
+
+    /// The number that `value` is, or the size or signal that it names; a string is no number,
+    /// whatever it spells.
     pub fn from_value(value: &Value) -> Option<Self> {
         match value {
             Value::Null => Some(Self::Absent),
             Value::Integer(whole) => Some(Self::Whole(*whole)),
             Value::BigInteger(digits) => digits.parse().ok().map(Self::Real),
             Value::Float(real) => Some(Self::Real(*real)),
-            Value::String(name) | Value::Symbol(name) => Signal::from_name(name).map(Self::Signal),
+            Value::String(name) | Value::Symbol(name) => Self::from_word(name),
             _ => None,
         }
     }
@@ -246,6 +307,18 @@ impl Amount {
         Duration::try_from_secs_f64(seconds).ok()
     }
 
+    /// A span of at least a second, or none for 0.
+    #[expect(clippy::option_option, reason = "out of range, none, and a span")]
+    fn seconds_or_none(self) -> Option<Option<Duration>> {
+        match self {
+            Self::Absent => Some(None),
+            number => match number.seconds()? {
+                Duration::ZERO => Some(None),
+                span => (span >= Duration::from_secs(1)).then_some(Some(span)),
+            },
+        }
+    }
+
     fn at_least_one(self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.whole(1, u32::MAX.into())?)
     }
@@ -253,11 +326,15 @@ impl Amount {
     #[expect(clippy::cast_precision_loss, reason = "seconds need no more than 53 bits")]
     fn real(self) -> Option<f64> {
         match self {
-            Self::Absent | Self::Signal(_) => None,
+            Self::Absent | Self::Size(_) | Self::Signal(_) => None,
             Self::Whole(number) => Some(number as f64),
             Self::Real(number) => Some(number).filter(|number| number.is_finite()),
         }
     }
+}
+
+fn is_max_rss(bytes: u64) -> bool {
+    (limit::MAX_RSS_BYTES_MIN..=limit::MAX_RSS_BYTES_MAX).contains(&bytes)
 }
 
 /// All keys, for messages.

@@ -105,7 +105,8 @@ fn keys_are_checked() {
         &mapping(&[("nunber", Value::Integer(5))]),
         "error: unknown setting \"nunber\" (the settings are number, backlog, seconds, \
          max_unacked, max_upgrade_additional, signal_timeout, stop_signal, ack_timeout, \
-         preload_timeout, canary, soak, upgrade_attempts, upgrade_timeout)",
+         preload_timeout, canary, soak, upgrade_attempts, upgrade_timeout, max_age, max_rss, \
+         ping_timeout, ping_signal)",
     );
     check(
         &Value::Mapping(vec![
@@ -194,4 +195,47 @@ fn ack_modes() {
     for (text, expected) in rows {
         assert_eq!(AckMode::parse(text), expected, "{text}");
     }
+}
+
+#[test]
+fn rules_of_recycling_at_the_limit_and_one_past_it() {
+    let text = |text: &str| Value::String(text.into());
+    let rows: [(&str, Value, bool); 24] = [
+        ("max_age", Value::Integer(0), true),
+        ("max_age", Value::Integer(1), true),
+        ("max_age", Value::Float(0.9), false),
+        ("max_age", Value::Float(1e9), true),
+        ("max_age", Value::Float(1.1e9), false),
+        ("max_age", Value::Null, true),
+        ("max_age", text("1M"), false),
+        ("max_rss", Value::Integer(0), true),
+        ("max_rss", Value::Integer(512), false),
+        ("max_rss", Value::Integer(1 << 20), true),
+        ("max_rss", Value::Integer((1 << 20) - 1), false),
+        ("max_rss", Value::Integer(1 << 50), true),
+        ("max_rss", Value::Integer((1 << 50) + 1), false),
+        ("max_rss", text("512M"), true),
+        ("max_rss", text("1023K"), false),
+        ("max_rss", text("2000T"), false),
+        ("max_rss", text("QUIT"), false),
+        ("ping_timeout", Value::Integer(1), true),
+        ("ping_timeout", Value::Integer(-1), false),
+        ("ping_signal", text("SIGQUIT"), true),
+        ("ping_signal", text("KILL"), false),
+        ("ping_signal", text("2G"), false),
+        ("ping_signal", Value::Integer(3), false),
+        ("number", text("1K"), false),
+    ];
+    for (key, value, taken) in rows {
+        let merged = settings().merge(&mapping(&[(key, value.clone())]));
+        assert_eq!(merged.is_ok(), taken, "{key}: {value:?} gave {merged:?}");
+    }
+    let size = mapping(&[("max_rss", text("2048M"))]);
+    let after = check(&size, "max_rss: none -> 2G");
+    assert_eq!(after.recycle.max_rss, Some(2 << 30));
+    check(
+        &mapping(&[("max_rss", Value::Integer(500))]),
+        "error: max_rss cannot be 500: it must be 0 (none), or a size from 1M to 1024T, such as \
+         512M or 2G",
+    );
 }

@@ -72,6 +72,10 @@ record!(Ours, {
     Optional ack_mode,
     Optional notify_fd,
     Optional stop_signal,
+    Optional max_age,
+    Optional max_rss,
+    Optional ping_timeout,
+    Optional ping_signal,
     Optional fd_base,
     Usual listen_fds,
     Optional chdir,
@@ -166,4 +170,6 @@ record!(OurWorker, {
     Usual retiring,
     Optional status,
     Optional ready_fd,
+    Usual silent,
+    Optional pinged_monotonic,
 });

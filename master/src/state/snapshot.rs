@@ -252,6 +252,14 @@ pub struct Ours {
     pub notify_fd: Option<i32>,
     /// `--stop-signal`, where it was chosen: its name without `SIG`.
     pub stop_signal: Option<String>,
+    /// `--max-age` in seconds.
+    pub max_age: Option<f64>,
+    /// `--max-rss` in bytes.
+    pub max_rss: Option<u64>,
+    /// `--ping-timeout` in seconds.
+    pub ping_timeout: Option<f64>,
+    /// `--ping-signal`.
+    pub ping_signal: Option<String>,
     /// `--fd-base`.
     pub fd_base: Option<u8>,
     /// `--listen-fds`.
@@ -434,4 +442,8 @@ pub struct OurWorker {
     pub status: Option<String>,
     /// The descriptor on which its newline says that it is up.
     pub ready_fd: Option<i32>,
+    /// It has pinged, and then not for too long.
+    pub silent: bool,
+    /// Its last ping by the monotonic clock, in nanoseconds.
+    pub pinged_monotonic: Option<u64>,
 }

@@ -19,6 +19,7 @@ pub mod interrupt;
 pub mod limits;
 pub mod log_sink;
 pub mod memory_file;
+pub mod observe;
 pub mod other_pipes;
 pub mod priority;
 pub mod process;

@@ -9,9 +9,11 @@ use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use serde_json::json;
 
@@ -42,6 +44,7 @@ fn act() {
         return;
     }
     let mut version = String::from("-");
+    let mut habits = Habits::default();
     for word in words {
         let (verb, object) = word.split_once('=').unwrap_or((&word, ""));
         match verb {
@@ -57,7 +60,10 @@ fn act() {
             "ping-by-descriptor" => by_descriptor(&ping_as_json(object)),
             "become-master-alone" => become_master_alone(),
             "talk" => talk(object),
-            "serve" => serve(&version),
+            "leak" => habits.leak = object.parse().unwrap(),
+            "beat" => habits.beat = Some(object.to_owned()),
+            "hang-at" => habits.hang_at = Some(object.to_owned()),
+            "serve" => serve(&version, &habits),
             "await" => drop(std::fs::File::open(object).unwrap()),
             "exit" => process::exit(object.parse().unwrap()),
             "hang" => hang(),
@@ -127,6 +133,40 @@ fn by_descriptor(line: &str) {
     UnixStream::from(descriptor).write_all(line.as_bytes()).unwrap();
 }
 
+/// What makes a worker that serves go stale.
+#[derive(Default)]
+struct Habits {
+    /// Bytes that each request costs it for good.
+    leak: usize,
+    /// It pings under this id, at least every [`BEAT`].
+    beat: Option<String>,
+    /// A path; where that and its pid are a file, it takes no request any more and hangs.
+    hang_at: Option<String>,
+}
+
+const BEAT: Duration = Duration::from_millis(200);
+
+impl Habits {
+    /// Between two requests.
+    fn indulge(&self, last_beat: &mut Option<Instant>) {
+        let hangs = |path: &String| Path::new(&format!("{path}.{}", process::id())).exists();
+        if self.hang_at.as_ref().is_some_and(hangs) {
+            say(&format!("worker {} hangs", process::id()));
+            hang();
+        }
+        if let Some(id) = &self.beat
+            && last_beat.is_none_or(|at| at.elapsed() >= BEAT)
+        {
+            einhorn_worker::ping(id).unwrap();
+            *last_beat = Some(Instant::now());
+        }
+    }
+
+    fn leak(&self) {
+        std::mem::forget(std::hint::black_box(vec![1_u8; self.leak]));
+    }
+}
+
 fn hang() -> ! {
     loop {
         std::thread::park();
@@ -135,7 +175,10 @@ fn hang() -> ! {
 
 /// Serves every listening socket until SIGUSR2: `pid index version` for a line, `pid` first
 /// and the rest after a second line if the first is `hold`.
-fn serve(version: &str) {
+fn serve(version: &str, habits: &Habits) {
+    let pause = Timespec { tv_sec: 0, tv_nsec: BEAT.subsec_nanos().into() };
+    let pause = habits.beat.as_ref().map(|_| &pause);
+    let mut last_beat = None;
     let stop = einhorn_worker::graceful_shutdown_fd().unwrap();
     let count = einhorn_worker::socket_count();
     let listeners: Vec<TcpListener> =
@@ -146,10 +189,11 @@ fn serve(version: &str) {
     loop {
         let mut events = vec![PollFd::new(&stop, PollFlags::IN)];
         events.extend(listeners.iter().map(|l| PollFd::from_borrowed_fd(l.as_fd(), PollFlags::IN)));
-        match poll(&mut events, None) {
+        match poll(&mut events, pause) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(error) => panic!("{error}"),
         }
+        habits.indulge(&mut last_beat);
         let ready: Vec<bool> = events.iter().map(|event| !event.revents().is_empty()).collect();
         if ready[0] {
             return;
@@ -157,7 +201,10 @@ fn serve(version: &str) {
         for (listener, _) in listeners.iter().zip(&ready[1..]).filter(|(_, ready)| **ready) {
             match listener.accept() {
                 // A client that goes away is its own loss.
-                Ok((client, _)) => drop(answer(client, version)),
+                Ok((client, _)) => {
+                    habits.leak();
+                    drop(answer(client, version));
+                }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
                 Err(error) => panic!("{error}"),

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::script::{moment, pid_of};
 use crate::pool::{Action, Event, Exit, Pool, Reload, SpawnId, Standing, UpgradeMode, standing};
-use crate::settings::{AckMode, AckTimeout, Settings, UpgradeRules};
+use crate::settings::{AckMode, AckTimeout, RecycleRules, Settings, UpgradeRules};
 use crate::signal::Signal;
 
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ enum Step {
     Abort,
     ForkFails(bool),
     Recycle(u8),
+    Ping(u8),
+    Has(u8, u8),
     RecycleAll,
     Drained(u8),
 }
@@ -39,6 +41,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => Just(Step::Abort),
         1 => any::<bool>().prop_map(Step::ForkFails),
         1 => any::<u8>().prop_map(Step::Recycle),
+        3 => any::<u8>().prop_map(Step::Ping),
+        2 => (any::<u8>(), any::<u8>()).prop_map(|(worker, size)| Step::Has(worker, size)),
         1 => Just(Step::RecycleAll),
         3 => (0..8_u8).prop_map(Step::Drained),
     ]
@@ -67,7 +71,16 @@ fn settings() -> impl Strategy<Value = Settings> {
             attempts,
             timeout: timeout.map(Duration::from_secs),
         });
-    let timeouts = (ack_timeout, signal_timeout);
+    let span = || proptest::option::of((1..30_u64).prop_map(Duration::from_secs));
+    let recycle = (span(), proptest::option::of(1..256_u64), span(), any::<bool>()).prop_map(
+        |(max_age, megabytes, ping_timeout, dumps)| RecycleRules {
+            max_age,
+            max_rss: megabytes.map(|number| number << 20),
+            ping_timeout,
+            ping_signal: dumps.then_some(Signal::QUIT),
+        },
+    );
+    let timeouts = (ack_timeout, signal_timeout, recycle);
     let additional = proptest::option::of(1..4_u32);
     (1..8_u32, 1..5_u32, additional, ack_mode, timeouts, rules, 1..200_u32).prop_map(
         |(number, unacked, additional, ack_mode, timeouts, upgrade, tenths)| Settings {
@@ -77,6 +90,7 @@ fn settings() -> impl Strategy<Value = Settings> {
             ack_mode,
             ack_timeout: timeouts.0,
             signal_timeout: timeouts.1,
+            recycle: timeouts.2,
             upgrade,
             seconds: f64::from(tenths) / 10.0,
             ..Settings::default_for(NonZeroU32::MIN)
@@ -119,7 +133,7 @@ impl World {
                 Action::Signal { id, signal: Signal::KILL, .. } => killed.push(id),
                 Action::Signal { id, pid, .. } => assert_eq!(pid, pid_of(id)),
                 Action::Reload(reload) => self.reload_waits = reload == Reload::Begin,
-                Action::Report(_) => {}
+                Action::Measure { .. } | Action::Inspect { .. } | Action::Report(_) => {}
                 Action::Finish(_) => panic!("nobody asked it to leave"),
             }
         }
@@ -293,6 +307,16 @@ impl World {
                     self.handle(Event::RecycleRequested(vec![id]));
                 }
             }
+            Step::Ping(number) => {
+                if let Some(id) = self.pick(number, |_| true) {
+                    self.handle(Event::Pinged { id, request_id: None });
+                }
+            }
+            Step::Has(number, size) => {
+                if let Some(id) = self.pick(number, |_| true) {
+                    self.handle(Event::Measured { id, resident: u64::from(size) << 20 });
+                }
+            }
             Step::RecycleAll => {
                 let all = self.pool.workers().map(|worker| worker.id).collect();
                 self.handle(Event::RecycleRequested(all));
@@ -303,6 +327,10 @@ impl World {
     /// From here on everybody behaves; how long until all is well?
     fn settle(&mut self) {
         self.fork_fails = false;
+        // A rule goes on for ever; what it has begun must come to an end.
+        let recycle = RecycleRules::default();
+        let settings = Settings { recycle, ..self.pool.settings().clone() };
+        self.handle(Event::SettingsChanged(settings));
         for _ in 0..400 {
             self.play(&Step::Reload(true));
             while let Some(id) = self.pick(0, crate::pool::Worker::is_stopping) {

@@ -7,6 +7,7 @@ mod recycling;
 mod replenishing;
 mod script;
 mod slots;
+mod stale;
 mod stopping;
 mod transactions;
 mod upgrading;

@@ -11,7 +11,7 @@ use crate::moment::{Moment, WallTime};
 use crate::pool::{
     Action, Callers, Event, Exit, Pool, Reload, Report, SpawnId, UpgradeEnd, UpgradeMode,
 };
-use crate::settings::{AckMode, Settings, UpgradeRules};
+use crate::settings::{AckMode, RecycleRules, Settings, UpgradeRules};
 use crate::signal::Signal;
 
 /// Four workers, manual acknowledgement, plenty of room for newcomers; upgrades by the rules of
@@ -133,6 +133,15 @@ impl Player {
             ["fleet"] => Event::UpgradeRequested { mode: UpgradeMode::Fleet, rules, request },
             ["reload", "failed"] => Event::ReloadFailed { reason: "no such file".into() },
             ["abort"] => Event::AbortRequested,
+            ["ping", worker] => Event::Pinged { id: id(worker), request_id: None },
+            ["has", worker, megabytes] => Event::Measured {
+                id: id(worker),
+                resident: megabytes.parse::<u64>().expect("megabytes") << 20,
+            },
+            ["rules", ref rules @ ..] => Event::SettingsChanged(Settings {
+                recycle: recycle_rules(rules),
+                ..self.pool.settings().clone()
+            }),
             ["recycle", "all"] => {
                 Event::RecycleRequested(self.pool.workers().map(|worker| worker.id).collect())
             }
@@ -174,6 +183,12 @@ impl Player {
                 },
                 Action::Signal { id, signal, .. } => {
                     let _ = writeln!(transcript, "    {} w{}", signal.name(), id.0);
+                }
+                Action::Measure { id, .. } => {
+                    let _ = writeln!(transcript, "    measure w{}", id.0);
+                }
+                Action::Inspect { id, .. } => {
+                    let _ = writeln!(transcript, "    inspect w{}", id.0);
                 }
                 Action::Reload(Reload::Begin) => transcript.push_str("    check and re-exec\n"),
                 Action::Reload(Reload::Cancel) => transcript.push_str("    cancel the check\n"),
@@ -217,6 +232,22 @@ fn tell(report: &Report, transcript: &mut String) {
 fn name(worker: &str) -> String {
     let pid = worker.split(' ').next().and_then(|pid| pid.parse::<i32>().ok());
     format!("w{}", pid.expect("a worker that runs") - 1000)
+}
+
+/// `age 60 rss 500 silence 10 dump QUIT`, any of them.
+fn recycle_rules(words: &[&str]) -> RecycleRules {
+    let mut rules = RecycleRules::default();
+    let seconds = |value: &str| Some(Duration::from_secs(value.parse().expect("seconds")));
+    for pair in words.chunks(2) {
+        match *pair {
+            ["age", value] => rules.max_age = seconds(value),
+            ["rss", value] => rules.max_rss = Some(value.parse::<u64>().expect("M") << 20),
+            ["silence", value] => rules.ping_timeout = seconds(value),
+            ["dump", name] => rules.ping_signal = Some(signal(name)),
+            _ => panic!("no such rule: {pair:?}"),
+        }
+    }
+    rules
 }
 
 pub(super) fn pid_of(id: SpawnId) -> i32 {
