@@ -166,6 +166,10 @@ fn begin(
     let folder = launch.chdir.as_deref().map(WorkingFolder::open).transpose()?;
     let path = environment.get("PATH");
     let cmd = spawn::resolve_command(folder.as_ref(), &launch.orig_cmd, path)?;
+    if let AckMode::Exec(command) = &launch.settings.ack_mode {
+        let words: Vec<OsString> = command.words().iter().map(OsString::from).collect();
+        spawn::resolve_command(folder.as_ref(), &words, path)?;
+    }
     let sockets = sockets(&launch, environment, inherited)?;
     let environment = without_sockets(environment);
     let source = Source::new(cmd.clone(), environment.clone(), folder);

@@ -16,7 +16,7 @@ use einhorn_protocol::default;
 use crate::psych::Value;
 use crate::signal::Signal;
 
-pub use ack_mode::{AckMode, AckTimeout};
+pub use ack_mode::{AckMode, AckTimeout, CheckCommand};
 pub use size::Size;
 pub use table::{Amount, Setting, TABLE};
 

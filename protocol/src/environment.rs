@@ -20,6 +20,8 @@ pub const FDS: &str = "EINHORN_FDS";
 pub const CHILD_INDEX: &str = "EINHORN_CHILD_INDEX";
 /// Path of a datagram socket that takes `sd_notify(3)` of workers; only set with `-m notify`.
 pub const NOTIFY_SOCKET: &str = "NOTIFY_SOCKET";
+/// Pid of the worker that a check is about; only a check of `-m exec:` finds it.
+pub const WORKER_PID: &str = "EINHORN_WORKER_PID";
 /// Number of a descriptor on which a newline says that the worker is ready; only set with
 /// `-m fd`.
 pub const READY_FD: &str = "EINHORN_READY_FD";

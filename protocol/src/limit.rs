@@ -36,6 +36,12 @@ pub const PRELOAD_END_SECONDS_MAX: u64 = 2;
 pub const NOTIFY_BYTES_MAX: usize = 4096;
 /// Longest status of a worker that is kept, in characters.
 pub const NOTIFY_STATUS_CHARACTERS_MAX: usize = 200;
+/// Longest run of a check of `-m exec:`, in seconds.
+pub const READY_CHECK_SECONDS_MAX: u64 = 10;
+/// Wait between two runs of a worker's check, in milliseconds.
+pub const READY_CHECK_INTERVAL_MILLISECONDS: u64 = 500;
+/// Most checks of `-m exec:` that run at once.
+pub const READY_CHECKS_AT_ONCE_MAX: usize = 16;
 /// Longest span that a setting takes, in seconds.
 pub const SETTING_SECONDS_MAX: f64 = 1e9;
 /// Least `--max-rss`, in bytes: below it no program runs.

@@ -5,9 +5,11 @@ use log::Level;
 use super::{Context, Effect, Outcome};
 use crate::control::Request;
 use crate::pool::{Event, Worker};
+use crate::settings::AckMode;
 
 pub(super) fn ack(context: &Context<'_>, request: &Request) -> Outcome {
-    match sender(context, request).and_then(|worker| speaks_for(context, worker)) {
+    let heard = sender(context, request).and_then(|worker| speaks_for(context, worker));
+    match heard.and_then(|worker| may_say_so(context, worker)) {
         Ok(worker) => silence(Effect::Pool(Event::Acknowledged { id: worker.id })),
         Err(reason) => ignored("acknowledgement", &reason),
     }
@@ -20,6 +22,14 @@ pub(super) fn ping(context: &Context<'_>, request: &Request) -> Outcome {
             silence(Effect::Pool(Event::Pinged { id: worker.id, request_id }))
         }
         Err(reason) => ignored("ping", &reason),
+    }
+}
+
+/// Where a check says it, nobody else does.
+fn may_say_so<'a>(context: &Context<'_>, worker: &'a Worker) -> Result<&'a Worker, String> {
+    match context.pool.settings().ack_mode {
+        AckMode::Exec(_) => Err(format!("worker {worker} is up when its check says so")),
+        _ => Ok(worker),
     }
 }
 

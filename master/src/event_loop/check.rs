@@ -137,6 +137,7 @@ impl Master {
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
         ::log::info!("reloading, generation {}", self.instance.generation.saturating_add(1));
         crate::log::flush();
+        self.readiness.checks.stop_all();
         if next == Kind::Silent {
             self.leave_notify_socket();
         }

@@ -123,6 +123,7 @@ impl Master {
         self.perform_actions();
         self.end_idle_subscriptions();
         self.listen_for_notifications();
+        self.begin_checks();
         self.take_signals();
         self.reap();
         self.clients.accept_all(&self.instance.command_socket);
@@ -181,7 +182,8 @@ impl Master {
         }
         let check = self.check.as_ref().map(Check::deadline);
         let outer = self.outer.as_ref().and_then(OuterMaster::deadline);
-        let first = [self.pool.next_deadline(), self.preloads.deadline(), check, outer]
+        let ready = self.readiness.checks.deadline().filter(|_| self.reexec_next.is_none());
+        let first = [self.pool.next_deadline(), self.preloads.deadline(), check, outer, ready]
             .into_iter()
             .flatten()
             .min()?;
@@ -197,6 +199,7 @@ impl Master {
             self.give_check_up();
         }
         self.meet_preload_deadlines(now.monotonic);
+        self.meet_check_deadlines(now.monotonic);
         if let Some(outer) = &mut self.outer {
             outer.meet_deadline(now);
         }
@@ -218,6 +221,7 @@ impl Master {
 
     /// The last words: everybody gets what was still to be written, as far as it can be.
     fn take_leave(&mut self) {
+        self.readiness.checks.stop_all();
         self.serve_clients();
         if self.instance.launch.kill_children_on_exit {
             self.signal_those_left();

@@ -7,7 +7,7 @@ use einhorn_protocol::environment;
 
 use super::Master;
 use super::preload::Wanted;
-use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version};
+use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version, Worker};
 use crate::signal::Signal;
 use crate::spawn::Own;
 use crate::sys::children;
@@ -113,6 +113,9 @@ impl Master {
         {
             ::log::warn!("cannot send {signal} to worker {worker}: {error}");
         }
+        if self.pool.worker(id).is_some_and(Worker::is_stopping) {
+            self.readiness.checks.forget(id);
+        }
     }
 
     /// One that has ended meanwhile has no memory to speak of; its end is on its way.
@@ -140,6 +143,7 @@ impl Master {
 
     /// Takes in every child that has ended.
     pub(super) fn reap(&mut self) {
+        self.readiness.checks.end_groups();
         loop {
             match children::reap_next() {
                 Ok(Some(ended)) => self.note_ended(ended),
@@ -157,7 +161,7 @@ impl Master {
             self.note_check_ended(ended.status);
             return;
         }
-        if self.note_preloader_ended(ended) {
+        if self.note_ready_check_ended(ended) || self.note_preloader_ended(ended) {
             return;
         }
         if let Some(id) = self.pool.find(ended.pid).map(|worker| worker.id) {

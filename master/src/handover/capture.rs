@@ -147,7 +147,7 @@ fn ack_mode(mode: &AckMode) -> state::AckMode {
     match mode {
         AckMode::Manual => state::AckMode::Manual,
         AckMode::Timer(time) => state::AckMode::Timer(time.as_secs_f64()),
-        AckMode::Notify | AckMode::Descriptor => state::AckMode::default(),
+        AckMode::Notify | AckMode::Descriptor | AckMode::Exec(_) => state::AckMode::default(),
     }
 }
 

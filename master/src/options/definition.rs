@@ -103,7 +103,8 @@ pub(super) static DEFINITIONS: [Definition; 39] = [
     row(Name::AckMode, "ack-mode", Some('m'), Value("MODE"), WORKERS,
         "When a worker counts as up: `manual`, once it says so on the command socket; \
          `notify`, once it says READY=1 to the socket in NOTIFY_SOCKET; `fd`, once it writes a \
-         newline to the descriptor EINHORN_READY_FD; or a number, once it has lived \
+         newline to the descriptor EINHORN_READY_FD; `exec:CMD`, once the command CMD ends with \
+         status 0; or a number, once it has lived \
          that many seconds [default: 1]"),
     row(Name::AckTimeout, "ack-timeout", None, Value("SECONDS"), WORKERS,
         "A worker that is not up after SECONDS has failed and is stopped; 0 for never [default: \
@@ -114,7 +115,7 @@ pub(super) static DEFINITIONS: [Definition; 39] = [
     row(Name::StopSignal, "stop-signal", None, Value("SIGNAL"), WORKERS,
         "What asks a worker to stop, everywhere: in upgrades, when there are too many, when the \
          master gets INT or USR2, by `die`, and with -k [default: USR2, but TERM with \
-         --listen-fds, -m notify or fd]"),
+         --listen-fds, -m notify, fd or exec]"),
     row(Name::MaxAge, "max-age", None, Value("SECONDS"), WORKERS,
         "Replace a worker, as an upgrade does, when it is SECONDS old or up to a tenth less; 0 \
          for never [default: never]"),

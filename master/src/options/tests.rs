@@ -278,7 +278,7 @@ fn values_are_refused_by_name_value_and_range() {
         ),
         (
             "-m auto",
-            "--ack-mode cannot be \"auto\": it must be `manual`, `notify`, `fd`, or a number of seconds from 0 to 1000000000",
+            "--ack-mode cannot be \"auto\": it must be `manual`, `notify`, `fd`, `exec:` and a command, or a number of seconds from 0 to 1000000000",
         ),
         (
             "--ack-timeout -1",

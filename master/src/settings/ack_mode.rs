@@ -7,6 +7,7 @@ use super::Amount;
 
 const MANUAL: &str = "manual";
 const NOTIFY: &str = "notify";
+const EXEC_PREFIX: &str = "exec:";
 const DESCRIPTOR: &str = "fd";
 
 /// How a worker comes to count as up (`--ack-mode`).
@@ -20,6 +21,29 @@ pub enum AckMode {
     Notify,
     /// It writes a newline to a descriptor that it was given.
     Descriptor,
+    /// A command ends with status 0.
+    Exec(CheckCommand),
+}
+
+/// A command that finds out whether a worker is up: at least one word, which is not empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckCommand {
+    text: String,
+    words: Vec<String>,
+}
+
+impl CheckCommand {
+    /// Splits as a shell does; `None` if quotes are open, or there is no program.
+    fn parse(text: &str) -> Option<Self> {
+        let words = shell_words::split(text).ok()?;
+        let is_program = words.first().is_some_and(|program| !program.is_empty());
+        is_program.then(|| Self { text: text.to_owned(), words })
+    }
+
+    /// The program and its arguments.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
 }
 
 /// When a worker that is not yet up has failed (`--ack-timeout`).
@@ -35,11 +59,14 @@ pub enum AckTimeout {
 
 impl AckMode {
     /// What `--ack-mode` takes.
-    pub const ALLOWED: &str =
-        "`manual`, `notify`, `fd`, or a number of seconds from 0 to 1000000000";
+    pub const ALLOWED: &str = "`manual`, `notify`, `fd`, `exec:` and a command, or a number of seconds \
+                               from 0 to 1000000000";
 
     /// Reads `--ack-mode`'s value; `None` unless it is as [`Self::ALLOWED`] says.
     pub fn parse(text: &str) -> Option<Self> {
+        if let Some(command) = text.strip_prefix(EXEC_PREFIX) {
+            return CheckCommand::parse(command).map(Self::Exec);
+        }
         match text {
             MANUAL => Some(Self::Manual),
             NOTIFY => Some(Self::Notify),
@@ -52,7 +79,7 @@ impl AckMode {
     pub fn timer(&self) -> Option<Duration> {
         match self {
             Self::Timer(time) => Some(*time),
-            Self::Manual | Self::Notify | Self::Descriptor => None,
+            Self::Manual | Self::Notify | Self::Descriptor | Self::Exec(_) => None,
         }
     }
 
@@ -60,7 +87,7 @@ impl AckMode {
     pub fn is_for_any_program(&self) -> bool {
         match self {
             Self::Timer(_) | Self::Manual => false,
-            Self::Notify | Self::Descriptor => true,
+            Self::Notify | Self::Descriptor | Self::Exec(_) => true,
         }
     }
 }
@@ -73,6 +100,7 @@ impl fmt::Display for AckMode {
             Self::Manual => f.write_str(MANUAL),
             Self::Notify => f.write_str(NOTIFY),
             Self::Descriptor => f.write_str(DESCRIPTOR),
+            Self::Exec(command) => write!(f, "{EXEC_PREFIX}{}", command.text),
         }
     }
 }

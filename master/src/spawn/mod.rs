@@ -18,6 +18,6 @@ pub mod versions;
 pub use deployed::Deployed;
 pub use environment::{Environment, Numbering, SharedEnvironment, Value, Variable, WorkerSocket};
 pub use folder::{FolderError, WorkingFolder};
-pub use plan::{Own, PlanError, Rules, WorkerPlan};
+pub use plan::{Checked, Own, PlanError, Rules, WorkerPlan};
 pub use program::{ProgramError, resolve, resolve_command};
 pub use versions::{Common, Source, Versions};

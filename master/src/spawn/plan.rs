@@ -1,9 +1,12 @@
 //! From a command and its environment to a running worker.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
+use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::ffi::OsStringExt;
+
+use einhorn_protocol::environment as names;
 
 use super::environment::{SharedEnvironment, Variable};
 use crate::signal::Signal;
@@ -54,6 +57,17 @@ pub struct Own<'a> {
     /// Words of the command that name a file which is elsewhere by now, and where; 0 is the
     /// program.
     pub moved: &'a [(usize, CString)],
+}
+
+/// The worker that a check is about.
+#[derive(Clone, Copy, Debug)]
+pub struct Checked<'a> {
+    /// Its index.
+    pub index: u32,
+    /// Its pid.
+    pub pid: Pid,
+    /// The bound sockets.
+    pub listeners: &'a [BorrowedFd<'a>],
 }
 
 impl WorkerPlan {
@@ -130,6 +144,36 @@ impl WorkerPlan {
         process::spawn(&plan)
     }
 
+    /// Starts a check of a worker, which finds what that finds, and ends with the master. What it
+    /// prints is lost.
+    ///
+    /// # Errors
+    /// Those of fork(2).
+    pub fn start_check(
+        &self,
+        program: &CStr,
+        words: &[CString],
+        of: &Checked<'_>,
+        folder: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Pid> {
+        let own = [(names::WORKER_PID, of.pid)];
+        let variables = SharedEnvironment::of_one_worker(of.index, own);
+        let null = File::options().read(true).write(true).open("/dev/null")?;
+        let mut plan = SpawnPlan::new(program, words);
+        plan.environment =
+            self.environment.variables().chain(variables.iter().map(CString::as_c_str)).collect();
+        let listeners = of.listeners.iter().enumerate();
+        plan.inherit = listeners.map(|(place, listener)| self.inherit(place, *listener)).collect();
+        plan.stdio = [Some(null.as_fd()); 3];
+        plan.working_folder = folder;
+        plan.process_group = true;
+        plan.parent_death = Some(Signal::KILL);
+        plan.nice = self.rules.nice;
+        plan.open_files = self.rules.open_files;
+        plan.shell_for_plain_text = true;
+        process::spawn(&plan)
+    }
+
     /// The descriptor in that place of a worker's.
     fn inherit<'a>(&self, place: usize, descriptor: BorrowedFd<'a>) -> Inherit<'a> {
         let here = descriptor.as_raw_fd();
@@ -140,12 +184,8 @@ impl WorkerPlan {
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
-    use std::fs::File;
     use std::io::Read;
-    use std::os::fd::AsFd;
     use std::path::Path;
-
-    use einhorn_protocol::environment as names;
 
     use super::*;
     use crate::options::FdBase;

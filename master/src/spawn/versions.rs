@@ -20,9 +20,11 @@ use einhorn_protocol::environment as names;
 use super::deployed::{Deployed, Whereabouts};
 use super::environment::{Environment, Numbering, SharedEnvironment, WorkerSocket};
 use super::folder::WorkingFolder;
-use super::plan::{Own, PlanError, Rules, WorkerPlan};
+use super::plan::{Checked, Own, PlanError, Rules, WorkerPlan};
+use super::program;
 use crate::pool::Version;
 use crate::sys::process::Pid;
+use crate::sys::reason;
 
 /// What is the same whatever the version.
 #[derive(Clone, Debug)]
@@ -220,6 +222,31 @@ impl Versions {
             ::log::warn!("version {version}: its {text}");
         }
         Some(format!("the old version's {text}"))
+    }
+
+    /// Starts a check of a worker of `version`; its program is looked up afresh.
+    ///
+    /// # Errors
+    /// It cannot be started; why, for people.
+    pub fn start_check(
+        &self,
+        version: Version,
+        words: &[String],
+        of: Checked<'_>,
+    ) -> Result<Pid, String> {
+        let Some(Entry { source, plan, .. }) = self.entries.get(&version) else {
+            return Err(format!("version {version} is not known any more"));
+        };
+        let typed = OsString::from(words.first().cloned().unwrap_or_default());
+        let path = source.environment.get("PATH");
+        let program = program::resolve_in(source.folder.as_ref(), &typed, path)
+            .map_err(|error| error.to_string())?;
+        let to_c = |word: Vec<u8>| CString::new(word).map_err(|error| error.to_string());
+        let program = to_c(program.into_os_string().into_vec())?;
+        let words: Vec<CString> =
+            words.iter().map(|word| to_c(word.clone().into_bytes())).collect::<Result<_, _>>()?;
+        let folder = source.folder.as_ref().map(AsFd::as_fd);
+        plan.start_check(&program, &words, &of, folder).map_err(|error| reason(&error))
     }
 
     /// Starts a worker of `version`.

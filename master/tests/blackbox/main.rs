@@ -18,6 +18,7 @@ mod listeners;
 mod logging;
 mod nested;
 mod no_connection_lost;
+mod readiness_by_check;
 mod readiness_by_descriptor;
 mod readiness_by_notification;
 mod readiness_under_load;

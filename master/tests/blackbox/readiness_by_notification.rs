@@ -231,10 +231,10 @@ fn nothing_reaches_the_service_manager() {
     let above = UnixDatagram::bind(folder.join("above")).unwrap();
     above.set_nonblocking(true).unwrap();
     let path = folder.word("above");
-    let code = "import os, socket\n\
+    let code = "import os, signal, socket\n\
                 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
                 s.sendto(b'READY=1\\nSTATUS=mine\\nWATCHDOG=1', os.environ['NOTIFY_SOCKET'])\n\
-                os.execvp('sleep', ['sleep', '1000000'])";
+                signal.pause()";
     let options = ["-m", "notify", "-n", "2", "-s", "0.01"];
     let master = Launch::within(folder, &options, &["python3", "-c", code])
         .env("NOTIFY_SOCKET", path.clone())

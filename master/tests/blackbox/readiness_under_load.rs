@@ -36,3 +36,9 @@ fn by_a_newline_on_a_descriptor() {
 fn by_a_notification() {
     check("notify", &["notify"]);
 }
+
+#[test]
+fn by_a_check() {
+    // The program leaves a file; the check looks for it in the folder of the release.
+    check("exec:sh -c 'test -e ready.$EINHORN_WORKER_PID'", &["file"]);
+}

@@ -21,6 +21,7 @@ in_each_language! {
     a_nice_level_holds,
     workers_are_asked_to_stop_when_the_master_is_killed,
     they_are_started_one_after_the_other_and_all_at_once,
+    each_way_of_saying_that_it_is_up_holds,
     a_list_of_processes_shows_workers_as_the_masters_children,
 }
 
@@ -295,4 +296,46 @@ fn python_finds_its_neighbours() {
     let report = report_of(&master, master.only_pid());
     assert_eq!((&report["path"], &report["name"]), (&json!(here), &json!("app")));
     assert_eq!(report["script"], json!(master.folder.word("app.py")));
+}
+
+/// Says in every way for which it finds a variable that it is up.
+const RUBY_SAYS: &str = r#"
+require 'socket'
+if ENV['NOTIFY_SOCKET']
+  Socket.new(:UNIX, :DGRAM).send('READY=1', 0, Socket.sockaddr_un(ENV['NOTIFY_SOCKET']))
+end
+if ENV['EINHORN_READY_FD']
+  ready = IO.for_fd(ENV['EINHORN_READY_FD'].to_i)
+  ready.write("\n")
+  ready.close
+end
+sleep
+"#;
+
+const PYTHON_SAYS: &str = r#"
+import os, signal, socket
+if "NOTIFY_SOCKET" in os.environ:
+    manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    manager.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+if "EINHORN_READY_FD" in os.environ:
+    os.write(int(os.environ["EINHORN_READY_FD"]), b"\n")
+    os.close(int(os.environ["EINHORN_READY_FD"]))
+signal.pause()
+"#;
+
+fn each_way_of_saying_that_it_is_up_holds(language: Language) {
+    let code = language.code("1", "", language.choose(RUBY_SAYS, PYTHON_SAYS).trim());
+    let check = "exec:sh -c 'kill -0 $EINHORN_WORKER_PID'";
+    for mode in ["notify", "fd", check] {
+        let options = ["-n", "2", "-m", mode, "-g", "-b", "127.0.0.1:0", "-s", "0.01"];
+        let master = language.start(&code, &options);
+        let before = crate::support::pids(&master.wait_for_up(2));
+        let preloader = preloader_of(&master);
+        assert!(children_of(master.pid()).contains(&preloader));
+        let last = master.upgrade("upgrade").pop().unwrap();
+        assert!(last["error"].is_null(), "{last}");
+        let after = crate::support::pids(&master.wait_for_up(2));
+        assert!(after.iter().all(|pid| !before.contains(pid)));
+        master.stop();
+    }
 }

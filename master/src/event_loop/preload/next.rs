@@ -88,7 +88,8 @@ impl Master {
                         self.dismiss(of);
                     }
                 }
-                self.preloads.dismissed.is_empty()
+                self.readiness.checks.stop_all();
+                self.preloads.dismissed.is_empty() && self.readiness.checks.are_gone()
             }
         }
     }

@@ -2,11 +2,13 @@
 //!
 //! Whatever the source, the pool hears of it by the same event, `Acknowledged`.
 //! `notifications` are what workers say by `sd_notify(3)` (`-m notify`); `pipes` are the descriptors
-//! that they write a newline to (`-m fd`).
+//! that they write a newline to (`-m fd`); `checks` are commands that find it out
+//! (`-m exec:CMD`).
 //!
 //! Invariants: a worker's turn is one bounded read a round, whoever floods; nothing of a worker
 //! is kept once it is gone.
 
+mod checks;
 mod notifications;
 mod pipes;
 
@@ -14,6 +16,7 @@ use std::os::fd::BorrowedFd;
 
 use mio::{Registry, Token};
 
+use self::checks::Checks;
 use self::notifications::Notifications;
 use self::pipes::ReadyPipes;
 use super::Master;
@@ -24,11 +27,16 @@ use crate::sys::clock;
 pub(super) struct Readiness {
     pipes: ReadyPipes,
     notifications: Notifications,
+    pub(super) checks: Checks,
 }
 
 impl Readiness {
     pub(super) fn new(registry: Registry) -> Self {
-        Self { pipes: ReadyPipes::new(registry), notifications: Notifications::default() }
+        Self {
+            pipes: ReadyPipes::new(registry),
+            notifications: Notifications::default(),
+            checks: Checks::default(),
+        }
     }
 
     /// Whether a token is one of its own; what it stands for has its turn then.
@@ -56,13 +64,18 @@ impl Master {
 
     /// Something happened to the pool. What it wants done is left to the caller.
     pub(super) fn hand_to_pool(&mut self, event: Event) {
-        let gone = match &event {
-            Event::Exited { id, .. } | Event::SpawnFailed { id, .. } => Some(*id),
-            _ => None,
+        let (started, gone) = match &event {
+            Event::Spawned { id, .. } => (Some(*id), None),
+            Event::Exited { id, .. } | Event::SpawnFailed { id, .. } => (None, Some(*id)),
+            _ => (None, None),
         };
         self.pool.handle(clock::now(), event);
         if let Some(id) = gone {
             self.readiness.pipes.forget(id);
+            self.readiness.checks.forget(id);
+        }
+        if let Some(id) = started {
+            self.begin_check_of(id);
         }
     }
 }

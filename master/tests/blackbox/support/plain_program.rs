@@ -15,6 +15,8 @@ listener.setblocking(False)
 if how == "notify":
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.sendto(b"READY=1", os.environ["NOTIFY_SOCKET"])
+if how == "file":
+    open(f"ready.{os.getpid()}", "w").close()
 if how == "fd":
     number = int(os.environ["EINHORN_READY_FD"])
     os.write(number, b"ready\n")
