@@ -2,9 +2,11 @@
 //! of a former image merged in, its files, its sockets, the environment that it started with.
 
 use std::ffi::OsString;
-use std::os::fd::OwnedFd;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use crate::options::{Files, Launch};
+use crate::pool::Slot;
 pub use crate::spawn::environment::Environment;
 use crate::start::{Listener, NotifySocket};
 use crate::sys::files::Identity;
@@ -44,6 +46,16 @@ impl Instance {
             Some(words) => words.clone(),
             None => vec![self.own_name.clone()],
         }
+    }
+
+    /// The sockets of a worker in `slot`, in the order of `-b`.
+    ///
+    /// # Errors
+    /// The slot has none yet.
+    pub fn sockets_of(&self, slot: Option<Slot>) -> io::Result<Vec<BorrowedFd<'_>>> {
+        let none = || io::Error::other("its slot has no socket");
+        let listeners = self.listeners.iter();
+        listeners.map(|listener| listener.socket_of(slot).ok_or_else(none)).collect()
     }
 
     /// The environment of the next image.

@@ -185,7 +185,8 @@ fn begin(
         ::log::info!("listening on {}", listener.local);
     }
     ::log::info!("command socket {}", opened.files.command_socket.display());
-    let pool = Pool::new(launch.settings.clone());
+    let balanced = opened.listeners.iter().any(Listener::is_balanced);
+    let pool = Pool::new(launch.settings.clone()).balanced(balanced);
     let instance = Instance {
         cmd,
         files: opened.files,

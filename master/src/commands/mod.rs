@@ -38,6 +38,8 @@ pub struct ListenerFacts {
     pub port: Option<u16>,
     /// The descriptor's number, the same in the master and in its workers.
     pub descriptor: i32,
+    /// Each slot has a socket of its own.
+    pub balanced: bool,
 }
 
 /// What commands may look at.

@@ -26,6 +26,7 @@ fn stage(context: &Context<'_>, worker: &Worker) -> &'static str {
         (true, _, _) if worker.failed => "failed",
         (true, _, _) if worker.signaled.is_empty() => "retiring",
         (true, _, _) => "stopping",
+        (false, _, _) if worker.draining.is_some() => "draining",
         (false, true, true) if !worker.counts => "soaking",
         (false, true, true) if worker.recycling => "recycling",
         (false, true, true) if worker.stale.is_some() => "up, stale",
@@ -63,6 +64,7 @@ fn as_json(context: &Context<'_>) -> Json {
                 "address": listener.address,
                 "port": listener.port,
                 "fd": listener.descriptor,
+                "balanced": listener.balanced,
             })
         })
         .collect();
@@ -90,6 +92,7 @@ fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
     json!({
         "pid": worker.pid,
         "index": worker.index,
+        "slot": worker.slot,
         "version": worker.version,
         "stage": stage(context, worker),
         "acked": worker.acked,
@@ -141,6 +144,9 @@ fn table(context: &Context<'_>) -> String {
     if pool.settings().recycle.max_rss.is_some() {
         add_memory(&mut rows, pool.workers());
     }
+    if pool.is_balanced() {
+        add_slots(&mut rows, pool.workers());
+    }
     if pool.workers().any(|worker| worker.status.is_some()) {
         let said = pool.workers().map(|worker| worker.status.clone().unwrap_or_default());
         let said = ["STATUS".to_owned()].into_iter().chain(said);
@@ -165,6 +171,18 @@ fn add_memory<'a>(rows: &mut [Vec<String>], workers: impl Iterator<Item = &'a Wo
 
 /// After the uptime.
 const MEMORY_COLUMN: usize = 5;
+
+/// Only a balanced pool has any.
+fn add_slots<'a>(rows: &mut [Vec<String>], workers: impl Iterator<Item = &'a Worker>) {
+    let cell = |worker: &Worker| worker.slot.map_or_else(|| "-".to_string(), |s| s.to_string());
+    let column = std::iter::once("SLOT".to_string()).chain(workers.map(cell));
+    for (row, cell) in rows.iter_mut().zip(column) {
+        row.insert(SLOT_COLUMN, cell);
+    }
+}
+
+/// After the index.
+const SLOT_COLUMN: usize = 2;
 
 fn progress(context: &Context<'_>) -> Option<String> {
     let pool = context.pool;
@@ -210,7 +228,9 @@ fn upgrade_line(context: &Context<'_>, upgrade: &Upgrade) -> String {
 
 fn listener_line((index, listener): (usize, &ListenerFacts)) -> String {
     let name = listener.name.as_ref().map(|name| format!(" ({name})")).unwrap_or_default();
-    format!("socket {index}{name}: {}, descriptor {}", listener.address, listener.descriptor)
+    let balanced = if listener.balanced { ", balanced" } else { "" };
+    let (address, descriptor) = (&listener.address, listener.descriptor);
+    format!("socket {index}{name}: {address}, descriptor {descriptor}{balanced}")
 }
 
 fn cells(context: &Context<'_>, worker: &Worker) -> Vec<String> {

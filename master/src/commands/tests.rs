@@ -44,6 +44,7 @@ fn ask_from(caller_group: Option<Pid>, pool: &Pool, line: &str) -> Outcome {
         address: "127.0.0.1:8080".into(),
         port: Some(8080),
         descriptor: 7,
+        balanced: pool.is_balanced(),
     }];
     let context = Context {
         pool,
@@ -293,6 +294,43 @@ fn status_is_a_table_that_a_person_can_read() {
             "501  1      0        starting  1m05s   -    -        -",
         ]
     );
+}
+
+#[test]
+fn status_of_a_balanced_pool_shows_slots_and_who_drains() {
+    let settings = Settings {
+        number: 2,
+        ack_mode: crate::settings::AckMode::Manual,
+        ..Settings::default_for(NonZeroU32::MIN)
+    };
+    let mut pool = Pool::new(settings.clone()).balanced(true);
+    pool.handle(NOW, Event::Start);
+    let ids: Vec<_> = pool.workers().map(|worker| worker.id).collect();
+    for (pid, id) in (500..).zip(ids) {
+        pool.handle(NOW, Event::Spawned { id, pid });
+        pool.handle(NOW, Event::Acknowledged { id });
+    }
+    pool.handle(
+        NOW.after(Duration::from_secs(60)),
+        Event::SettingsChanged(Settings { number: 1, ..settings }),
+    );
+    let outcome = ask_of(&pool, r#"{"command":"status"}"#);
+    let lines: Vec<&str> = reply(&outcome).message.lines().skip(1).collect();
+    assert_eq!(
+        lines,
+        [
+            "2 of 1 up, 0 starting, 0 stopping; version 0",
+            "socket 0 (web): 127.0.0.1:8080, descriptor 7, balanced",
+            "",
+            "PID  INDEX  SLOT  VERSION  STAGE     UPTIME  DUE            SIGNALS  LAST PING",
+            "500  0      0     0        up        1m05s   -              -        -",
+            "501  1      1     0        draining  1m05s   stopped in 5s  -        -",
+        ]
+    );
+    let status = status_of(&pool);
+    assert_eq!(status["workers"][1]["slot"], 1);
+    assert_eq!(status["workers"][1]["stage"], "draining");
+    assert_eq!(status["listeners"][0]["balanced"], true);
 }
 
 fn status_of(pool: &Pool) -> serde_json::Value {

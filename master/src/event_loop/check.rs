@@ -12,6 +12,7 @@ use crate::handover::{self, Check, Kind, Verdict};
 use crate::instance::Environment;
 use crate::pool::{Event, PendingReload};
 use crate::spawn::{Source, WorkingFolder, program};
+use crate::state::FORMAT;
 use crate::sys::children::ExitStatus;
 use crate::sys::{clock, limits, reason};
 
@@ -115,8 +116,26 @@ impl Master {
                 self.check = Some(check);
             }
             Verdict::Failed(reason) => self.tell_pool(Event::ReloadFailed { reason }),
-            Verdict::Passed(kind) => self.prepare_reexec(kind),
+            Verdict::Passed(kind) => match self.refusal_of_next(kind) {
+                Some(reason) => self.tell_pool(Event::ReloadFailed { reason }),
+                None => self.prepare_reexec(kind),
+            },
         }
+    }
+
+    /// A master that knows no slots would close the sockets of all but the first one.
+    fn refusal_of_next(&self, next: Kind) -> Option<String> {
+        let knows = match next {
+            Kind::Ours { state_format } => state_format >= FORMAT,
+            Kind::Silent => false,
+        };
+        let balanced = || self.instance.listeners.iter().find(|listener| listener.is_balanced());
+        let listener = (!knows).then(balanced).flatten()?;
+        Some(format!(
+            "the next master knows no balance, and would lose who waits at {} (stop this master \
+             and start the other one instead)",
+            listener.local
+        ))
     }
 
     /// Becomes the next image. Comes back only if that fails.

@@ -24,6 +24,7 @@ pub(super) fn listeners(instance: &Instance) -> Vec<ListenerFacts> {
         address: listener.local.to_string(),
         port: listener.bound_port(),
         descriptor: listener.descriptor.as_raw_fd(),
+        balanced: listener.is_balanced(),
     };
     instance.listeners.iter().map(facts).collect()
 }
@@ -32,8 +33,11 @@ impl Master {
     /// Listening again on a listening socket changes its backlog and nothing else.
     pub(super) fn set_backlog(&mut self, backlog: i32) {
         for listener in &self.instance.listeners {
-            if let Err(error) = socket::set_backlog(&listener.descriptor, backlog) {
-                ::log::error!("cannot set the backlog of {}: {}", listener.local, reason(&error));
+            for socket in listener.sockets() {
+                if let Err(error) = socket::set_backlog(socket, backlog) {
+                    let address = &listener.local;
+                    ::log::error!("cannot set the backlog of {address}: {}", reason(&error));
+                }
             }
         }
     }

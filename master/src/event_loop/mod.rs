@@ -3,6 +3,7 @@
 //! Invariants: no wake-up without an event or a deadline that somebody set; no wait for
 //! anything but the poll.
 
+mod balance;
 mod check;
 mod client;
 mod clients;
@@ -22,6 +23,7 @@ use std::time::Duration;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 
+use self::balance::Balance;
 use self::clients::Clients;
 use self::outer_master::OuterMaster;
 use self::preload::Preloads;
@@ -59,6 +61,7 @@ pub struct Master {
     versions: Versions,
     preloads: Preloads,
     readiness: Readiness,
+    balance: Balance,
     check: Option<Check>,
     reexec_next: Option<Kind>,
     outer: Option<OuterMaster>,
@@ -98,6 +101,7 @@ impl Master {
             pool,
             versions,
             preloads: Preloads::default(),
+            balance: Balance::default(),
             check: None,
             reexec_next: None,
             log_is_registered: false,
@@ -137,6 +141,7 @@ impl Master {
             }
             self.flush_log();
             self.settle_preloaders();
+            self.settle_balance();
             if let Some(next) = self.reexec_next
                 && self.is_ready_for(next)
             {
@@ -183,7 +188,9 @@ impl Master {
         let check = self.check.as_ref().map(Check::deadline);
         let outer = self.outer.as_ref().and_then(OuterMaster::deadline);
         let ready = self.readiness.checks.deadline().filter(|_| self.reexec_next.is_none());
-        let first = [self.pool.next_deadline(), self.preloads.deadline(), check, outer, ready]
+        let balance = self.balance.deadline();
+        let pool = self.pool.next_deadline();
+        let first = [pool, self.preloads.deadline(), check, outer, ready, balance]
             .into_iter()
             .flatten()
             .min()?;
@@ -198,6 +205,7 @@ impl Master {
         if self.check.as_ref().is_some_and(|check| check.deadline() <= now.monotonic) {
             self.give_check_up();
         }
+        self.watch_draining(now.monotonic);
         self.meet_preload_deadlines(now.monotonic);
         self.meet_check_deadlines(now.monotonic);
         if let Some(outer) = &mut self.outer {

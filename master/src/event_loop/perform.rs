@@ -7,7 +7,7 @@ use einhorn_protocol::environment;
 
 use super::Master;
 use super::preload::Wanted;
-use crate::pool::{Action, Event, Pid, Reload, Report, SpawnId, Version, Worker};
+use crate::pool::{Action, Event, Pid, Reload, Report, Slot, SpawnId, Version, Worker};
 use crate::signal::Signal;
 use crate::spawn::Own;
 use crate::sys::children;
@@ -65,10 +65,10 @@ impl Master {
 
     /// Starts a worker by exec.
     pub(super) fn start_worker(&mut self, wanted: Wanted, version: Version) -> io::Result<Pid> {
+        let slot = self.prepare_slot(wanted.id)?;
         let gifts = self.gifts(wanted.id);
         let descriptors = gifts.named();
-        let listeners: Vec<BorrowedFd<'_>> =
-            self.instance.listeners.iter().map(|listener| listener.descriptor.as_fd()).collect();
+        let listeners = self.instance.sockets_of(slot)?;
         let own = Own {
             index: wanted.index,
             listeners: &listeners,
@@ -77,6 +77,18 @@ impl Master {
             ..Own::default()
         };
         self.versions.start(version, own)
+    }
+
+    /// Sees to it that a worker's slot has its sockets, and says which slot it is.
+    pub(super) fn prepare_slot(&mut self, id: SpawnId) -> io::Result<Option<Slot>> {
+        let slot = self.pool.worker(id).and_then(|worker| worker.slot);
+        if let Some(slot) = slot {
+            let backlog = self.pool.settings().backlog;
+            for listener in &mut self.instance.listeners {
+                listener.grow(slot, backlog)?;
+            }
+        }
+        Ok(slot)
     }
 
     /// With `-k`, what a worker that is started now gets when the master dies.

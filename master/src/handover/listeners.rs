@@ -34,7 +34,9 @@ pub(super) fn ours_of(listener: &Listener) -> OurListener {
         name: listener.address.name.clone(),
         typed: listener.address.typed.as_bytes().to_vec(),
         unix_file: listener.identity.map(|identity| (identity.device, identity.inode)),
-        slot_fds: None,
+        slot_fds: listener
+            .is_balanced()
+            .then(|| listener.further.iter().map(AsRawFd::as_raw_fd).collect()),
     }
 }
 
@@ -67,7 +69,10 @@ pub(super) fn take_over(snapshot: &Snapshot, inherited: &mut Inherited) -> Vec<P
             None => take_over_one(number, inherited),
         };
         match taken.and_then(|(socket, found)| place.adopt(socket, found)) {
-            Ok(()) => drop(place_of.insert(number, index)),
+            Ok(()) => {
+                place.take_over_slots(inherited);
+                place_of.insert(number, index);
+            }
             Err(reason) => {
                 ::log::error!("descriptor {number} is not bound socket {index}: {reason}");
             }
@@ -120,8 +125,35 @@ impl Place {
         let address = self.address(Some(&found))?;
         let identity = self.known.unix_file.map(|(device, inode)| Identity { device, inode });
         let Description { family, local, .. } = found;
-        self.listener = Some(Listener { address, family, descriptor, local, identity });
+        let further = Vec::new();
+        self.listener = Some(Listener { address, family, descriptor, local, further, identity });
         Ok(())
+    }
+
+    /// Takes over the sockets of the further slots. Where one is missing the kernel has given its
+    /// number to another one, and which one no slot can tell.
+    fn take_over_slots(&mut self, inherited: &mut Inherited) {
+        let Some(listener) = self.listener.as_mut().filter(|listener| listener.is_balanced())
+        else {
+            return;
+        };
+        for (slot, &number) in (1..).zip(self.known.slot_fds.iter().flatten()) {
+            match take_over_one(number, inherited) {
+                Ok((socket, found)) if found.local == listener.local => {
+                    listener.further.push(socket);
+                }
+                Ok((_, found)) => {
+                    let (place, local) = (self.index, found.local);
+                    ::log::error!("descriptor {number} is no socket {place}: it is at {local}");
+                    return;
+                }
+                Err(reason) => {
+                    let place = self.index;
+                    ::log::error!("slot {slot} of bound socket {place} is lost: {reason}");
+                    return;
+                }
+            }
+        }
     }
 
     /// Whether a socket is the one that belongs here.
@@ -148,7 +180,8 @@ impl Place {
     fn open(&mut self, backlog: i32) -> Result<(), String> {
         let port = self.port.unwrap_or(self.bind.port);
         let asked = OsString::from_vec(typed(&Bind { port, ..self.bind.clone() }));
-        let asked = BindAddress::parse(&asked).map_err(|error| error.to_string())?;
+        let mut asked = BindAddress::parse(&asked).map_err(|error| error.to_string())?;
+        asked.balanced = self.known.slot_fds.is_some();
         let opened = start::open_listener(&asked, backlog).map_err(|error| error.to_string())?;
         let address = self.address(None).unwrap_or(asked);
         self.listener = Some(Listener { address, ..opened });

@@ -8,6 +8,7 @@ use super::answer::Kind;
 use super::check::{block, to_c};
 use crate::instance::Instance;
 use crate::spawn::{Versions, program};
+use crate::start::Listener;
 use crate::state::Snapshot;
 use crate::sys::exec::{self, Mask};
 use crate::sys::memory_file;
@@ -56,7 +57,7 @@ fn try_reexec(
         arguments.push(to_c(word)?);
     }
     let mut keep: Vec<BorrowedFd<'_>> = vec![file.as_fd(), instance.command_socket.as_fd()];
-    keep.extend(instance.listeners.iter().map(|listener| listener.descriptor.as_fd()));
+    keep.extend(instance.listeners.iter().flat_map(Listener::sockets).map(AsFd::as_fd));
     keep.extend(clients);
     let mask = match next {
         Kind::Ours { .. } => {

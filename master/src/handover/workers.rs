@@ -50,7 +50,7 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
     });
     Pool::restore(Restored {
         settings: launch.settings.clone(),
-        balanced: false,
+        balanced: ours.listeners.iter().any(|listener| listener.slot_fds.is_some()),
         version: snapshot.version,
         committed: if is_foreign { committed(snapshot, &workers) } else { ours.committed_version },
         deaths_before_ack: snapshot.consecutive_deaths_before_ack,

@@ -26,6 +26,8 @@ pub struct BindAddress {
     pub reuse_address: bool,
     /// Option `n` or `o_nonblock`.
     pub non_blocking: bool,
+    /// Option `balance`: each worker has a queue of its own.
+    pub balanced: bool,
     /// What was typed, for messages.
     pub typed: OsString,
 }
@@ -80,8 +82,13 @@ pub enum AddressError {
     #[error("the path is {0} bytes long (a unix socket's path has at most 107)")]
     UnixPathTooLong(usize),
     /// An option that no socket has.
-    #[error("unknown socket option \"{0}\" (the options are r or so_reuseaddr, n or o_nonblock)")]
+    #[error(
+        "unknown socket option \"{0}\" (the options are r or so_reuseaddr, n or o_nonblock, balance)"
+    )]
     Option(String),
+    /// Linux has no groups of unix sockets.
+    #[error("balance is for internet addresses: a unix socket has one queue for all workers")]
+    BalancedPath,
     /// A name of other characters.
     #[error("bad name \"{0}\" (a name has letters, digits and _ . -)")]
     Name(String),
@@ -106,12 +113,17 @@ impl BindAddress {
             endpoint: Endpoint::parse(parts.next().unwrap_or_default())?,
             reuse_address: false,
             non_blocking: false,
+            balanced: false,
             typed: typed.to_owned(),
         };
         for option in parts {
             match option.to_ascii_lowercase().as_slice() {
                 b"r" | b"so_reuseaddr" => address.reuse_address = true,
                 b"n" | b"o_nonblock" => address.non_blocking = true,
+                b"balance" if matches!(address.endpoint, Endpoint::Unix(_)) => {
+                    return Err(AddressError::BalancedPath);
+                }
+                b"balance" => address.balanced = true,
                 _ => return Err(AddressError::Option(text(option))),
             }
         }

@@ -86,9 +86,10 @@ use Takes::{Nothing, Steps, Value, Values};
 pub(super) static DEFINITIONS: [Definition; 39] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
-         then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK). Port 0 \
-         takes a free port. `inherit` takes the sockets that the master was started with \
-         (LISTEN_FDS), `inherit:NAME` those of one name. Repeatable; the order is kept"),
+         then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK), \
+         `,balance` to give each worker a queue of its own (SO_REUSEPORT). Port 0 takes a free \
+         port. `inherit` takes the sockets that the master was started with (LISTEN_FDS), \
+         `inherit:NAME` those of one name. Repeatable; the order is kept"),
     row(Name::Backlog, "backlog", Some('l'), Value("N"), SOCKETS,
         "Connections that may wait on each socket, 1 or more [default: 100]"),
     row(Name::FdBase, "fd-base", None, Value("0|1"), SOCKETS,

@@ -308,7 +308,7 @@ fn values_are_refused_by_name_value_and_range() {
         ("--pidfile=", "--pidfile cannot be \"\": it must be the path of a file"),
         (
             "-b 127.0.0.1:80,x",
-            "--bind 127.0.0.1:80,x: unknown socket option \"x\" (the options are r or so_reuseaddr, n or o_nonblock)",
+            "--bind 127.0.0.1:80,x: unknown socket option \"x\" (the options are r or so_reuseaddr, n or o_nonblock, balance)",
         ),
         ("-b 127.0.0.1:80 -b 127.0.0.1:80", "--bind 127.0.0.1:80: this address is given twice"),
         ("-b a=h:0 -b a=g:0", "--bind a=g:0: the name \"a\" is given to two addresses"),

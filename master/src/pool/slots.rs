@@ -47,6 +47,8 @@ pub(super) struct Slots {
     /// of a replacement makes them.
     crowded: BTreeSet<Slot>,
     draining: BTreeSet<SpawnId>,
+    /// Counts changes.
+    revision: u64,
     /// Of the draining, those that are still to go.
     confirmed: BTreeSet<SpawnId>,
 }
@@ -157,6 +159,7 @@ impl Slots {
     }
 
     fn refresh(&mut self, slot: Slot) {
+        self.revision = self.revision.wrapping_add(1);
         let is_wanted = slot < self.target;
         let residents = self.residents.get(&slot);
         let has = |is: fn(Resident) -> bool| {
@@ -208,8 +211,13 @@ impl Pool {
         self.slots.is_some()
     }
 
+    /// Another number after each change of anything about slots; none where there are none.
+    pub fn slots_revision(&self) -> Option<u64> {
+        self.slots.as_ref().map(|slots| slots.revision)
+    }
+
     /// The slots that anybody lives in, in order.
-    pub fn inhabited_slots(&self) -> impl Iterator<Item = Slot> + '_ {
+    pub fn inhabited_slots(&self) -> impl DoubleEndedIterator<Item = Slot> + '_ {
         self.slots.iter().flat_map(|slots| slots.residents.keys().copied())
     }
 

@@ -116,7 +116,8 @@ pub struct SharedEnvironment {
     /// The variables of the protocol last.
     variables: Vec<CString>,
     protocol: Vec<Variable>,
-    sockets: usize,
+    /// The sockets' numbers in a worker.
+    numbers: Vec<RawFd>,
     numbering: Numbering,
     own_pid_in: Option<CString>,
 }
@@ -156,7 +157,7 @@ impl SharedEnvironment {
         let convention = listens.then(|| of_the_convention(sockets)).into_iter().flatten();
         let variables = inherited_variables(start).chain(own).chain(convention).collect();
         let own_pid_in = listens.then(|| CString::new(names::LISTEN_PID).ok()).flatten();
-        Self { variables, protocol, sockets: sockets.len(), numbering, own_pid_in }
+        Self { variables, protocol, numbers, numbering, own_pid_in }
     }
 
     /// The same with one more variable, whose value is a path.
@@ -173,9 +174,11 @@ impl SharedEnvironment {
         self.own_pid_in.as_deref()
     }
 
-    /// How its descriptors are numbered.
-    pub fn numbering(&self) -> Numbering {
-        self.numbering
+    /// The number in a worker of the descriptor `here`: that of the socket in its place, whichever
+    /// slot's socket it is, else as the numbering has it.
+    pub fn number(&self, place: usize, here: RawFd) -> RawFd {
+        let known = self.numbers.get(place).copied();
+        known.unwrap_or_else(|| self.numbering.number(place, here))
     }
 
     /// `NAME=value` each.
@@ -207,7 +210,7 @@ impl SharedEnvironment {
         let index = Value::Text(index.to_string().into_bytes());
         let mut variables = self.protocol.clone();
         variables.push(Variable { name: names::CHILD_INDEX.to_owned(), value: index });
-        variables.extend(own.into_iter().zip(self.sockets..).map(|(name, place)| Variable {
+        variables.extend(own.into_iter().zip(self.numbers.len()..).map(|(name, place)| Variable {
             name: name.to_owned(),
             value: Value::Numbers(vec![place]),
         }));

@@ -177,7 +177,7 @@ impl WorkerPlan {
     /// The descriptor in that place of a worker's.
     fn inherit<'a>(&self, place: usize, descriptor: BorrowedFd<'a>) -> Inherit<'a> {
         let here = descriptor.as_raw_fd();
-        Inherit { descriptor, number: self.environment.numbering().number(place, here) }
+        Inherit { descriptor, number: self.environment.number(place, here) }
     }
 }
 

@@ -251,7 +251,7 @@ impl Offer {
         let address = address(&found, &name).map_err(unusable)?;
         self.taken.push(place);
         let Description { family, local, .. } = found;
-        Ok(Listener { address, family, descriptor, local, identity: None })
+        Ok(Listener { address, family, descriptor, local, further: Vec::new(), identity: None })
     }
 
     fn warn_of_rest(&self) {

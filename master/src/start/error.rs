@@ -156,6 +156,18 @@ pub enum StartError {
     /// A socket that is to be there already is not.
     #[error(transparent)]
     Inherit(#[from] super::ActivationError),
+    /// The kernel does not let itself be told which socket of a group is next.
+    #[error(
+        "cannot bind {address} with balance: {}; that needs Linux 4.6 or later and \
+         SO_ATTACH_REUSEPORT_CBPF (leave ,balance out to have one queue for all workers)",
+        reason(source)
+    )]
+    Balance {
+        /// The address as it was asked for, with what it was resolved to.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
     /// Someone answers at the path.
     #[error("cannot bind {0}: another program is listening there")]
     PathLive(String),

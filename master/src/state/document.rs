@@ -70,7 +70,7 @@ impl Snapshot {
         let empty = |name: &&str| (symbol(name), Value::Mapping(Vec::new()));
         entries.extend(LEGACY.iter().map(empty));
         if let Some(ours) = &self.ours {
-            let mut own = vec![(symbol(FORMAT_KEY), FORMAT.to_value())];
+            let mut own = vec![(symbol(FORMAT_KEY), ours.format().to_value())];
             own.extend(ours.entries());
             entries.push((symbol(EINHORN), Value::Mapping(own)));
         }

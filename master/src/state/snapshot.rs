@@ -9,8 +9,10 @@ use einhorn_protocol::default;
 use crate::moment::WallTime;
 use crate::psych::Value;
 
-/// The format of [`Ours`].
-pub const FORMAT: u64 = 1;
+/// The newest format of [`Ours`] that is understood: with sockets for slots.
+pub const FORMAT: u64 = 2;
+/// The format of a state in which no slot has a socket of its own.
+const FORMAT_WITHOUT_SLOTS: u64 = 1;
 
 /// Bytes that are mostly text: paths and words of command lines need not be UTF-8.
 pub type Bytes = Vec<u8>;
@@ -300,6 +302,14 @@ pub struct Ours {
     pub log_unwritten: Bytes,
     /// Log lines that were dropped and not reported yet.
     pub log_dropped: u64,
+}
+
+impl Ours {
+    /// The oldest format that says it all: who does not know it would lose what it says.
+    pub fn format(&self) -> u64 {
+        let has_slots = self.listeners.iter().any(|listener| listener.slot_fds.is_some());
+        if has_slots { FORMAT } else { FORMAT_WITHOUT_SLOTS }
+    }
 }
 
 /// What a version runs.

@@ -171,7 +171,7 @@ pub fn listen_unix(
     }
 }
 
-fn stream_socket(family: AddressFamily, nonblocking: bool) -> io::Result<OwnedFd> {
+pub(super) fn stream_socket(family: AddressFamily, nonblocking: bool) -> io::Result<OwnedFd> {
     let mut flags = SocketFlags::CLOEXEC;
     flags.set(SocketFlags::NONBLOCK, nonblocking);
     Ok(socket_with(family, SocketType::STREAM, flags, None)?)

@@ -1,13 +1,13 @@
 //! Asking a preloader for workers, one after the other.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use super::generation::{FORK_MAX, InFlight, Wanted};
 use super::{Master, Which};
 use crate::pool::{Event, Pid, SpawnId, Version};
 use crate::spawn::preloader::{Course, RequestId};
 use crate::sys::children::{self, ChildState};
-use crate::sys::clock;
+use crate::sys::{clock, reason};
 
 impl Master {
     /// Starts a worker that the pool wants: forked from its version's code if that is loaded
@@ -81,6 +81,7 @@ impl Master {
     }
 
     fn ask_for(&mut self, version: Version, wanted: Wanted) -> Result<(), String> {
+        let slot = self.prepare_slot(wanted.id).map_err(|error| reason(&error))?;
         let gifts = self.gifts(wanted.id);
         let own = gifts.named();
         let Some(plan) = self.versions.plan(version) else {
@@ -88,13 +89,9 @@ impl Master {
         };
         let variables = plan.variables_of_forked(wanted.index, own.iter().map(|(name, _)| *name));
         let parent_death = self.parent_death();
-        let descriptors: Vec<BorrowedFd<'_>> = self
-            .instance
-            .listeners
-            .iter()
-            .map(|listener| listener.descriptor.as_fd())
-            .chain(own.iter().map(|(_, own)| *own))
-            .collect();
+        let listeners = self.instance.sockets_of(slot).map_err(|error| error.to_string())?;
+        let descriptors: Vec<BorrowedFd<'_>> =
+            listeners.into_iter().chain(own.iter().map(|(_, own)| *own)).collect();
         let Some(of) = self.preloads.get_mut(Which::Version(version)) else { return Ok(()) };
         let Some(process) = of.process.as_mut() else { return Ok(()) };
         let request = process.ask(&variables, &descriptors, parent_death)?;

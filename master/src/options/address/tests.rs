@@ -10,12 +10,13 @@ fn check(typed: &str, expected: &str) {
         Ok(address) => {
             assert_eq!(address.typed, typed);
             format!(
-                "{} | {} | {} |{}{}",
+                "{} | {} | {} |{}{}{}",
                 address.name.as_deref().unwrap_or("-"),
                 address.endpoint.host().to_string_lossy(),
                 address.endpoint.port().map_or("-".into(), |port| port.to_string()),
                 if address.reuse_address { " r" } else { "" },
                 if address.non_blocking { " n" } else { "" },
+                if address.balanced { " balance" } else { "" },
             )
         }
     };
@@ -44,6 +45,11 @@ fn options_in_any_case() {
     check("[::1]:80,SO_REUSEADDR,o_NonBlock", "- | ::1 | 80 | r n");
     check("unix:/a,n", "- | unix:/a | - | n");
     check("h:1,r,r", "- | h | 1 | r");
+    check("[::1]:0,r,Balance", "- | ::1 | 0 | r balance");
+    check(
+        "unix:/a,balance",
+        "error: balance is for internet addresses: a unix socket has one queue for all workers",
+    );
 }
 
 #[test]
@@ -89,7 +95,7 @@ fn the_wrong_part_is_named() {
     let option = |text| {
         format!(
             "error: unknown socket option \"{text}\" \
-             (the options are r or so_reuseaddr, n or o_nonblock)"
+             (the options are r or so_reuseaddr, n or o_nonblock, balance)"
         )
     };
     check("h:80,", &option(""));

@@ -419,19 +419,22 @@ fn lists_that_belong_together_are_compared() {
 fn our_own_part_of_another_format() {
     let ours = |line: &str| {
         let text = snapshot_of_ours().to_yaml();
-        assert!(text.contains("    :format: 1\n"), "{text}");
-        let (state, notes) = read(&text.replace("    :format: 1\n", line));
+        assert!(text.contains("    :format: 2\n"), "{text}");
+        let (state, notes) = read(&text.replace("    :format: 2\n", line));
         assert_eq!(state.ours, None, "{line}");
         notes
     };
-    assert_eq!(ours("    :format: 2\n"), [":einhorn has format 2, newer than 1, and is dropped"]);
+    assert_eq!(ours("    :format: 3\n"), [":einhorn has format 3, newer than 2, and is dropped"]);
     assert_eq!(ours(""), [":einhorn: :format is missing"]);
     assert_eq!(ours("    :format: new\n").len(), 1);
     let text =
-        snapshot_of_ours().to_yaml().replace("    :format: 1\n", "    :format: 1\n    :hue: 3\n");
+        snapshot_of_ours().to_yaml().replace("    :format: 2\n", "    :format: 2\n    :hue: 3\n");
     let (state, notes) = read(&text);
     assert_eq!(state.ours, snapshot_of_ours().ours);
     assert_eq!(notes, [":einhorn: :hue is unknown and dropped"]);
+    let mut ours = snapshot_of_ours();
+    ours.ours.as_mut().unwrap().listeners[0].slot_fds = None;
+    assert!(ours.to_yaml().contains("    :format: 1\n"), "without slots older masters do as well");
 }
 
 #[test]
