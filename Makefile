@@ -53,6 +53,10 @@ lint: ## every lint, warnings denied
 unit: ## unit tests
 	$(CARGO) test --workspace --lib --bins
 
+.PHONY: sim
+sim: ## the policy in a simulated world, a million random steps (STEPS=n, SEED=n to replay one history)
+	$(CARGO) test --profile sim -p einhorn --lib simulation::run::simulate -- --ignored --exact --nocapture
+
 .PHONY: setup
 setup: ## install what the tests of every language need
 	packaging/setup

@@ -29,3 +29,6 @@ pub mod handover;
 pub mod event_loop;
 
 pub mod run;
+
+#[cfg(test)]
+mod simulation;

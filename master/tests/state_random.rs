@@ -253,6 +253,9 @@ fn ours() -> impl Strategy<Value = Ours> {
                 fleet_was_up: !number.1,
                 log_unwritten: number.3,
                 log_dropped: number.0 / 3,
+                last_spinup_monotonic: number.1.then_some(number.0),
+                old_deaths_before_ack: u32::from(number.1),
+                old_last_spinup_monotonic: number.1.then_some(number.0),
             },
         )
 }

@@ -47,9 +47,6 @@ pub fn capture<'a>(
     let launch = &instance.launch;
     let clients: Vec<ClientRecord<'a>> = clients.collect();
     Snapshot {
-        children: children(&pool.workers),
-        config: config(&pool.settings),
-        version: pool.version,
         orig_cmd: launch.orig_cmd.iter().map(|word| bytes(word)).collect(),
         cmd: instance.cmd.iter().map(|word| bytes(word)).collect(),
         bind: instance.listeners.iter().map(listeners::bind_of).collect(),
@@ -60,23 +57,15 @@ pub fn capture<'a>(
             .collect(),
         bound_ports: instance.listeners.iter().map(Listener::bound_port).collect(),
         script_name: None,
-        respawn: !pool.stopping,
-        upgrading: pool.upgrade.is_some(),
-        smooth_upgrade: pool.last_mode == UpgradeMode::Smooth,
-        reloading_for_upgrade: pool.pending_reload.is_some_and(PendingReload::is_for_upgrade),
         path: launch.preload.as_deref().map(path_bytes),
         cmd_name: launch.command_name.as_deref().map(bytes),
         verbosity,
         generation,
-        last_spinup: pool.last_spinup.map(|at| at.wall),
-        ack_mode: ack_mode(&pool.settings.ack_mode),
         kill_children_on_exit: launch.kill_children_on_exit,
         command_socket_as_fd: launch.command_socket_as_fd,
         socket_path: Some(path_bytes(&instance.files.command_socket)),
         pidfile: Some(path_bytes(&instance.files.pidfile)),
         lockfile: Some(path_bytes(&instance.files.lockfile)),
-        consecutive_deaths_before_ack: pool.deaths_before_ack,
-        last_upgraded: pool.last_upgraded.map(|at| at.wall),
         nice: state::Nice {
             master: launch.nice.master,
             worker: launch.nice.worker,
@@ -94,12 +83,32 @@ pub fn capture<'a>(
             .as_ref()
             .map(|words| words.iter().map(|word| bytes(word)).collect()),
         drop_environment_variables: launch.drop_env_vars.iter().map(|name| bytes(name)).collect(),
-        signal_timeout: pool.settings.signal_timeout.map(|wait| wait.as_secs_f64()),
         preloaded: false,
         command_server: Some(instance.command_socket.as_raw_fd()),
         connections: clients.iter().map(connection).collect(),
-        ack_timers: ack_timers(pool),
         ours: Some(ours(instance, pool, versions, &clients)),
+        ..capture_pool(pool)
+    }
+}
+
+/// The policy's part alone: all that `workers::restore` makes a pool of again.
+pub(crate) fn capture_pool(pool: &Restored) -> Snapshot {
+    Snapshot {
+        children: children(&pool.workers),
+        config: config(&pool.settings),
+        version: pool.version,
+        respawn: !pool.stopping,
+        upgrading: pool.upgrade.is_some(),
+        smooth_upgrade: pool.last_mode == UpgradeMode::Smooth,
+        reloading_for_upgrade: pool.pending_reload.is_some_and(PendingReload::is_for_upgrade),
+        last_spinup: pool.last_spinup.map(|at| at.wall),
+        ack_mode: ack_mode(&pool.settings.ack_mode),
+        consecutive_deaths_before_ack: pool.deaths_before_ack,
+        last_upgraded: pool.last_upgraded.map(|at| at.wall),
+        signal_timeout: pool.settings.signal_timeout.map(|wait| wait.as_secs_f64()),
+        ack_timers: ack_timers(pool),
+        ours: Some(our_pool(pool)),
+        ..Snapshot::default()
     }
 }
 
@@ -186,6 +195,24 @@ fn ours(
     versions: &Versions,
     clients: &[ClientRecord<'_>],
 ) -> Ours {
+    Ours {
+        notify_fd: instance.notify_socket.as_ref().map(NotifySocket::number),
+        fd_base: instance.launch.fd_base.map(|base| match base {
+            FdBase::Zero => 0,
+            FdBase::One => 1,
+        }),
+        chdir: instance.launch.chdir.as_deref().map(path_bytes),
+        versions: versions::capture(versions, pool),
+        gc_before_fork: instance.launch.gc_before_fork,
+        preloaders: Vec::new(),
+        listeners: instance.listeners.iter().map(listeners::ours_of).collect(),
+        command_socket_file: instance.command_socket_identity.map(device_and_inode),
+        clients: clients.iter().filter_map(our_client).collect(),
+        ..our_pool(pool)
+    }
+}
+
+fn our_pool(pool: &Restored) -> Ours {
     let recycle = pool.settings.recycle;
     Ours {
         ack_timeout: match pool.settings.ack_timeout {
@@ -194,25 +221,13 @@ fn ours(
             AckTimeout::After(time) => Some(time.as_secs_f64()),
         },
         ack_mode: own_ack_mode(&pool.settings.ack_mode),
-        notify_fd: instance.notify_socket.as_ref().map(NotifySocket::number),
         stop_signal: pool.settings.stop_signal.map(|signal| signal.name().to_string()),
         max_age: recycle.max_age.map(|age| age.as_secs_f64()),
         max_rss: recycle.max_rss,
         ping_timeout: recycle.ping_timeout.map(|span| span.as_secs_f64()),
         ping_signal: recycle.ping_signal.map(|signal| signal.name().to_string()),
-        fd_base: instance.launch.fd_base.map(|base| match base {
-            FdBase::Zero => 0,
-            FdBase::One => 1,
-        }),
         listen_fds: pool.settings.listen_fds,
-        chdir: instance.launch.chdir.as_deref().map(path_bytes),
-        versions: versions::capture(versions, pool),
-        gc_before_fork: instance.launch.gc_before_fork,
         preload_timeout: Some(pool.settings.preload_timeout.as_secs_f64()),
-        preloaders: Vec::new(),
-        listeners: instance.listeners.iter().map(listeners::ours_of).collect(),
-        command_socket_file: instance.command_socket_identity.map(device_and_inode),
-        clients: clients.iter().filter_map(our_client).collect(),
         workers: pool.workers.iter().filter_map(our_worker).collect(),
         committed_version: pool.committed,
         last_request: pool.last_request,
@@ -227,8 +242,10 @@ fn ours(
             Some(PendingReload::Upgrade { superseding: true, .. })
         ),
         fleet_was_up: pool.fleet_was_up,
-        log_unwritten: Bytes::new(),
-        log_dropped: 0,
+        last_spinup_monotonic: pool.last_spinup.and_then(nanoseconds),
+        old_deaths_before_ack: pool.old_deaths_before_ack,
+        old_last_spinup_monotonic: pool.old_last_spinup.and_then(nanoseconds),
+        ..Ours::default()
     }
 }
 

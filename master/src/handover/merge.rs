@@ -13,7 +13,7 @@ use crate::settings::{self, AckMode, AckTimeout, Amount, Settings};
 use crate::state::{self, Bytes, Child, Snapshot};
 
 /// `typed` with everything from `snapshot` that was not written out.
-pub(super) fn merge(typed: Launch, snapshot: &Snapshot) -> Launch {
+pub(crate) fn merge(typed: Launch, snapshot: &Snapshot) -> Launch {
     let mut launch = typed;
     let written = |option: OptionName| launch.explicit.contains(&option);
     let settings = settings(&launch, snapshot);

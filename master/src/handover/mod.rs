@@ -25,3 +25,5 @@ pub use inherited::Inherited;
 pub use preloaders::AdoptedPreloader;
 pub use ready_pipes::AdoptedPipe;
 pub use reexec::reexec;
+#[cfg(test)]
+pub(crate) use {capture::capture_pool, merge::merge, workers::restore_living};

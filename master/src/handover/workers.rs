@@ -1,6 +1,7 @@
 //! The workers of a [`Snapshot`], looked at one by one, as a [`Pool`] again.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::time::Duration;
 
 use einhorn_protocol::{error_code, limit};
@@ -23,9 +24,19 @@ pub(super) const FOREIGN_REQUEST: RequestNumber = 1;
 
 /// The pool that `snapshot` tells of, without the workers that are no more.
 pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool {
+    restore_living(snapshot, launch, now, children::state_of)
+}
+
+/// As [`restore`], with `look` in the place of the kernel's word on each pid.
+pub(crate) fn restore_living(
+    snapshot: &Snapshot,
+    launch: &Launch,
+    now: Moment,
+    look: impl Fn(Pid) -> io::Result<ChildState>,
+) -> Pool {
     let ours = snapshot.ours.clone().unwrap_or_default();
     let is_foreign = snapshot.ours.is_none();
-    let living: Vec<(Pid, &WorkerChild)> = living(snapshot).collect();
+    let living: Vec<(Pid, &WorkerChild)> = living(snapshot, look).collect();
     let taken: BTreeSet<u32> = living.iter().filter_map(|(_, child)| index_of(child)).collect();
     let mut free = (0..).filter(|index| !taken.contains(index));
     let indexed = |(pid, child): (Pid, &WorkerChild)| {
@@ -39,7 +50,10 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
     let mode = |smooth: bool| if smooth { UpgradeMode::Smooth } else { UpgradeMode::Fleet };
     let last_mode = mode(snapshot.smooth_upgrade);
     let begun = snapshot.last_upgraded.map_or(now, |wall| moment_of(wall, now));
-    let upgrade = snapshot.upgrading.then(|| {
+    let committed = if is_foreign { committed(snapshot, &workers) } else { ours.committed_version };
+    // There is no upgrade from a version to itself, whatever the state says.
+    let is_upgrading = snapshot.upgrading && (!is_foreign || committed != snapshot.version);
+    let upgrade = is_upgrading.then(|| {
         if let Some(known) = &ours.upgrade {
             return our_upgrade(known, begun, now);
         }
@@ -52,9 +66,15 @@ pub(super) fn restore(snapshot: &Snapshot, launch: &Launch, now: Moment) -> Pool
         settings: launch.settings.clone(),
         balanced: ours.listeners.iter().any(|listener| listener.slot_fds.is_some()),
         version: snapshot.version,
-        committed: if is_foreign { committed(snapshot, &workers) } else { ours.committed_version },
+        committed,
         deaths_before_ack: snapshot.consecutive_deaths_before_ack,
-        last_spinup: snapshot.last_spinup.map(|wall| moment_of(wall, now)),
+        last_spinup: snapshot
+            .last_spinup
+            .map(|wall| on_clock(moment_of(wall, now), ours.last_spinup_monotonic, now)),
+        old_deaths_before_ack: ours.old_deaths_before_ack,
+        old_last_spinup: ours
+            .old_last_spinup_monotonic
+            .map(|monotonic| on_clock(now, Some(monotonic), now)),
         last_upgraded: snapshot.last_upgraded.map(|wall| moment_of(wall, now)),
         last_mode,
         upgrade,
@@ -107,10 +127,13 @@ pub(super) fn rules_of(known: state::Rules) -> UpgradeRules {
 
 /// Children that this process really has. One that has ended is taken too: its end is reaped
 /// as if it had ended now.
-fn living(snapshot: &Snapshot) -> impl Iterator<Item = (Pid, &WorkerChild)> {
-    snapshot.children.iter().filter_map(|(&pid, child)| match child {
+fn living(
+    snapshot: &Snapshot,
+    look: impl Fn(Pid) -> io::Result<ChildState>,
+) -> impl Iterator<Item = (Pid, &WorkerChild)> {
+    snapshot.children.iter().filter_map(move |(&pid, child)| match child {
         Child::StatePasser => None,
-        Child::Worker(worker) => match children::state_of(pid) {
+        Child::Worker(worker) => match look(pid) {
             Ok(ChildState::Living | ChildState::Ended) => Some((pid, worker)),
             Ok(ChildState::Unknown) => {
                 ::log::warn!("worker {pid} of the state is no more");
@@ -208,13 +231,38 @@ fn on_clock(moment: Moment, monotonic: Option<u64>, now: Moment) -> Moment {
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::OsString;
+    use std::num::NonZeroU32;
+
     use super::*;
+    use crate::options::{self, Invocation};
+    use crate::pool::{Action, Event};
     use crate::state::AckTimer;
 
     fn at(seconds: u64) -> Moment {
         Moment {
             monotonic: Duration::from_secs(seconds),
             wall: WallTime { nanoseconds: i128::from(seconds + 1_000_000) * 1_000_000_000 },
+        }
+    }
+
+    #[test]
+    fn an_upgrade_from_a_version_to_itself_ends_and_starts_what_is_missing() {
+        let words = ["-n", "3", "-m", "manual", "x"].map(OsString::from).to_vec();
+        let Ok(Invocation::Run(launch)) = options::parse(words, NonZeroU32::MIN) else { panic!() };
+        let foreign = Snapshot { upgrading: true, ..Snapshot::default() };
+        let ours = Snapshot { ours: Some(Ours::default()), ..foreign.clone() };
+        for snapshot in [foreign, ours] {
+            let mut pool = restore(&snapshot, &launch, at(100));
+            pool.handle(at(100), Event::Adopted);
+            let mut started = 0;
+            while let Some(action) = pool.poll_action() {
+                if let Action::Spawn { id, .. } = action {
+                    started += 1;
+                    pool.handle(at(100), Event::Spawned { id, pid: 10 + started });
+                }
+            }
+            assert!((1..=3).contains(&started), "{started} are started");
         }
     }
 

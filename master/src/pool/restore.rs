@@ -24,6 +24,11 @@ pub struct Restored {
     pub deaths_before_ack: u32,
     /// The last start of a worker.
     pub last_spinup: Option<Moment>,
+    /// The same of the version that an upgrade would be rolled back to, while one is in
+    /// progress.
+    pub old_deaths_before_ack: u32,
+    /// Its last start.
+    pub old_last_spinup: Option<Moment>,
     /// The beginning of the last upgrade.
     pub last_upgraded: Option<Moment>,
     /// The mode of the last upgrade asked for, in progress or not.
@@ -48,6 +53,8 @@ impl Pool {
         pool.committed = restored.committed;
         pool.pace.deaths = restored.deaths_before_ack;
         pool.pace.last_spinup = restored.last_spinup;
+        pool.old_pace.deaths = restored.old_deaths_before_ack;
+        pool.old_pace.last_spinup = restored.old_last_spinup;
         pool.last_upgraded = restored.last_upgraded;
         pool.pending_reload = restored.pending_reload;
         pool.last_request = restored.last_request;
@@ -87,6 +94,8 @@ impl Pool {
             committed: self.committed,
             deaths_before_ack: self.pace.deaths,
             last_spinup: self.pace.last_spinup,
+            old_deaths_before_ack: self.old_pace.deaths,
+            old_last_spinup: self.old_pace.last_spinup,
             last_upgraded: self.last_upgraded,
             last_mode: pending_mode.or(current_mode).unwrap_or(UpgradeMode::Smooth),
             upgrade: self.upgrade.clone(),

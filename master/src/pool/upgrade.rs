@@ -252,7 +252,8 @@ impl Pool {
     ) {
         let to = self.next_version();
         let (from, target) = (self.committed, self.target());
-        if self.upgrade.is_none() {
+        // So it is without an upgrade, and in a rollback.
+        if self.version == self.committed {
             self.old_pace = self.pace;
         }
         self.pace.reset();

@@ -96,6 +96,9 @@ record!(Ours, {
     Usual fleet_was_up,
     Usual log_unwritten,
     Usual log_dropped,
+    Optional last_spinup_monotonic,
+    Usual old_deaths_before_ack,
+    Optional old_last_spinup_monotonic,
 });
 
 record!(OurVersion, {

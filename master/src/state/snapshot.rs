@@ -302,6 +302,13 @@ pub struct Ours {
     pub log_unwritten: Bytes,
     /// Log lines that were dropped and not reported yet.
     pub log_dropped: u64,
+    /// The last start of a worker by the monotonic clock, in nanoseconds.
+    pub last_spinup_monotonic: Option<u64>,
+    /// Deaths before acknowledgement in a row of the version that an upgrade would be rolled
+    /// back to.
+    pub old_deaths_before_ack: u32,
+    /// That version's last start by the monotonic clock, in nanoseconds.
+    pub old_last_spinup_monotonic: Option<u64>,
 }
 
 impl Ours {

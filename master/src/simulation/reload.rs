@@ -1,0 +1,145 @@
+//! A reload: through the state as it is really written and read, into the next image's pool.
+
+use std::time::Duration;
+
+use super::step::{Exec, How};
+use super::world::World;
+use crate::handover::{capture_pool, merge, restore_living};
+use crate::pool::{Event, Exit, PendingReload, Pool, Restored, Worker};
+use crate::state::Snapshot;
+use crate::sys::children::ChildState;
+
+/// The request that callers of another master are taken to have made.
+const FOREIGN_REQUEST: u64 = 1;
+
+/// The check has passed: this image becomes the next one.
+pub(super) fn cross(world: &mut World, exec: Exec) {
+    world.reap();
+    if !world.check || world.left.is_some() {
+        return;
+    }
+    world.check = false;
+    let before = world.pool.to_restored();
+    let mut snapshot = written_and_read(&before);
+    if exec.how == How::ByAnother {
+        world.reached.note("reload by way of another master");
+        snapshot.ours = None;
+        world.callers.merge_into(FOREIGN_REQUEST);
+        world.last_starts.clear();
+    } else {
+        world.reached.note("reload into ours");
+    }
+    if before.upgrade.is_some() {
+        world.reached.note("reload in an upgrade");
+    }
+    world.clock.advance(Duration::from_millis(u64::from(exec.milliseconds)));
+    world.clock.set_calendar(exec.calendar);
+    if let Some(pid) = exec.dies.and_then(|number| world.kernel.pick(number, |_| true)) {
+        world.kernel.end(pid, Exit::Status(1));
+    }
+    adopt(world, &snapshot);
+    if exec.how == How::ByAnother {
+        world.versions = [world.pool.version(), world.pool.committed()].into();
+    } else {
+        compare(&before, &world.pool.to_restored());
+    }
+    start(world, exec.how);
+}
+
+fn written_and_read(restored: &Restored) -> Snapshot {
+    let snapshot = capture_pool(restored);
+    let text = snapshot.to_yaml();
+    let (read, notes) = Snapshot::from_yaml(text.as_bytes()).expect("a state that we wrote");
+    assert_eq!(notes, [], "nothing is strange in a state that we wrote");
+    assert_eq!(read, snapshot, "a state reads as it was written");
+    read
+}
+
+fn adopt(world: &mut World, snapshot: &Snapshot) {
+    // Starts that waited were held back for the re-exec; the next image makes its own.
+    world.kernel.waiting.clear();
+    let launch = merge(world.launch.clone(), snapshot);
+    let now = world.clock.now();
+    let kernel = &world.kernel;
+    world.pool = restore_living(snapshot, &launch, now, |pid| Ok(kernel.state_of(pid)));
+    let pool = &world.pool;
+    world.kernel.rename(|pid| pool.find(pid).expect("no child is forgotten").id);
+    for worker in world.pool.workers() {
+        let pid = worker.pid.expect("only who runs crosses");
+        assert_ne!(world.kernel.state_of(pid), ChildState::Unknown, "a stranger is taken over");
+    }
+}
+
+/// What crossed is what was there: nothing is lost, added, or moved on the clock.
+fn compare(before: &Restored, after: &Restored) {
+    let upgrade_of = |restored: &Restored| {
+        let upgrade = restored.upgrade.as_ref()?;
+        let end = upgrade.rollback.as_ref().map(|rollback| rollback.end.clone());
+        let proof = (upgrade.canary_passed, upgrade.failures, upgrade.first_failure.clone());
+        let what = (upgrade.mode, upgrade.rules, upgrade.request, upgrade.to);
+        Some((what, proof, end, upgrade.begun.monotonic))
+    };
+    assert_eq!(before.settings, after.settings);
+    assert_eq!((before.version, before.committed), (after.version, after.committed));
+    assert_eq!(before.deaths_before_ack, after.deaths_before_ack);
+    assert_eq!(upgrade_of(before), upgrade_of(after));
+    let pending = before.pending_reload.filter(|pending| *pending != PendingReload::Plain);
+    assert_eq!(pending, after.pending_reload);
+    assert_eq!(before.last_request, after.last_request);
+    assert_eq!((before.stopping, before.fleet_was_up), (after.stopping, after.fleet_was_up));
+    assert_eq!(
+        before.last_spinup.map(|at| at.monotonic),
+        after.last_spinup.map(|at| at.monotonic),
+        "the last start"
+    );
+    let old_pace = |restored: &Restored| {
+        (restored.old_deaths_before_ack, restored.old_last_spinup.map(|at| at.monotonic))
+    };
+    assert_eq!(old_pace(before), old_pace(after), "the pace of the version before");
+    let mut workers: Vec<_> = before.workers.iter().map(essence).collect();
+    let mut taken: Vec<_> = after.workers.iter().map(essence).collect();
+    workers.sort_by_key(|(pid, ..)| *pid);
+    taken.sort_by_key(|(pid, ..)| *pid);
+    assert_eq!(workers, taken);
+}
+
+type Essence = (Option<i32>, (u64, u32), [bool; 5], String, [Option<Duration>; 3]);
+
+fn essence(worker: &Worker) -> Essence {
+    let flags = [worker.acked, worker.counts, worker.newcomer, worker.failed, worker.recycling];
+    let signals = worker.signaled.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(" ");
+    let times = [Some(worker.spinup_time), worker.last_signaled_at, worker.acked_at]
+        .map(|at| at.map(|at| at.monotonic));
+    (worker.pid, (worker.version, worker.index), flags, signals, times)
+}
+
+/// The first turn of the next image's event loop.
+fn start(world: &mut World, how: How) {
+    if world.pool.pending_reload().is_some_and(PendingReload::is_for_upgrade) {
+        if how == How::ProgramGone {
+            let reason = "no such program".to_string();
+            world.handle(Event::ReloadFailed { reason });
+        } else {
+            world.prepared = true;
+        }
+    }
+    world.handle(Event::Adopted);
+    if world.pool.upgrade().is_none() && world.pool.pending_reload().is_none() {
+        world.callers.tell_idle();
+    }
+    world.reap();
+}
+
+/// The pool as data, for the line of a script.
+pub(super) fn summary(pool: &Pool) -> String {
+    let census = pool.census();
+    format!(
+        "version {} of {}, {} up, {} not up, {} old, {} stopping",
+        pool.version(),
+        pool.committed(),
+        census.acked(),
+        census.unacked(),
+        census.old(),
+        census.stopping()
+    )
+}

@@ -1,0 +1,184 @@
+//! The world around one pool: it hands events in, carries actions out, and looks.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::callers::Callers;
+use super::clock::Clock;
+use super::invariants::Before;
+use super::kernel::{Forks, Kernel};
+use super::reached::Reached;
+use crate::options::Launch;
+use crate::pool::{Action, Event, Pid, Pool, Reload, Report, SpawnId, UpgradeEnd, Version, Why};
+use crate::settings::Settings;
+
+pub(super) struct World {
+    pub(super) pool: Pool,
+    pub(super) launch: Launch,
+    pub(super) clock: Clock,
+    pub(super) kernel: Kernel,
+    pub(super) callers: Callers,
+    /// A check for a reload is running.
+    pub(super) check: bool,
+    /// Pids that said that they are up, on their way.
+    pub(super) mail: VecDeque<Pid>,
+    /// Versions that can be started, and whether the next one can.
+    pub(super) versions: BTreeSet<Version>,
+    pub(super) prepared: bool,
+    pub(super) last_starts: BTreeMap<Version, Duration>,
+    /// The exit status with which the master left.
+    pub(super) left: Option<u8>,
+    pub(super) reached: Reached,
+    /// Pids that were given once.
+    pub(super) given: BTreeSet<Pid>,
+    /// What happened, in lines, where somebody wants to read it.
+    pub(super) transcript: Option<String>,
+}
+
+impl World {
+    pub(super) fn new(launch: &Launch, settings: Settings) -> Self {
+        Self {
+            pool: Pool::new(settings),
+            launch: launch.clone(),
+            clock: Clock::new(),
+            kernel: Kernel::new(),
+            callers: Callers::default(),
+            check: false,
+            mail: VecDeque::new(),
+            versions: [0].into(),
+            prepared: false,
+            last_starts: BTreeMap::new(),
+            left: None,
+            reached: Reached::default(),
+            given: BTreeSet::new(),
+            transcript: None,
+        }
+    }
+
+    pub(super) fn say(&mut self, line: impl FnOnce() -> String) {
+        if let Some(transcript) = &mut self.transcript {
+            let _ = writeln!(transcript, "{}", line());
+        }
+    }
+
+    /// Something happens to the master, unless it has left.
+    pub(super) fn handle(&mut self, event: Event) {
+        if self.left.is_some() {
+            return;
+        }
+        let before = Before::of(&self.pool, &event);
+        self.pool.handle(self.clock.now(), event);
+        before.check_capacity(&self.pool);
+        before.check_recycling(&self.pool);
+        while let Some(action) = self.pool.poll_action() {
+            self.perform(action, &before);
+        }
+        self.check();
+    }
+
+    fn perform(&mut self, action: Action, before: &Before) {
+        match action {
+            Action::Spawn { id, index, version } => {
+                self.say(|| format!("        start w{} (index {index}, version {version})", id.0));
+                self.check_start(id, index, version, before);
+                self.last_starts.insert(version, self.clock.now().monotonic);
+                match self.kernel.forks {
+                    Forks::Work => self.fork(id),
+                    Forks::Fail => self.fail_to_fork(id),
+                    Forks::Wait => self.kernel.waiting.push(id),
+                }
+            }
+            Action::Signal { id, pid, signal } => {
+                self.say(|| format!("        {signal} to w{} (pid {pid})", id.0));
+                self.kernel.send(pid, id, signal);
+            }
+            Action::Reload(reload) => {
+                self.say(|| format!("        reload: {reload:?}"));
+                assert_eq!(self.check, reload == Reload::Cancel, "one check at a time");
+                self.check = reload == Reload::Begin;
+            }
+            // What is said of memory is a step of its own.
+            Action::Measure { .. } | Action::Inspect { .. } => {}
+            Action::Report(report) => self.publish(&report),
+            Action::Finish(status) => {
+                self.say(|| format!("        leave with status {status}"));
+                self.reached.note("left");
+                self.left = Some(status);
+            }
+        }
+    }
+
+    pub(super) fn fork(&mut self, id: SpawnId) {
+        let Some(pid) = self.kernel.fork(id) else { return self.fail_to_fork(id) };
+        if !self.given.insert(pid) {
+            self.reached.note("pid that comes again");
+        }
+        self.say(|| format!("        w{} has pid {pid}", id.0));
+        self.pool.handle(self.clock.now(), Event::Spawned { id, pid });
+    }
+
+    pub(super) fn fail_to_fork(&mut self, id: SpawnId) {
+        self.reached.note("start that failed");
+        self.say(|| format!("        w{} cannot be started", id.0));
+        let reason = "out of processes".to_string();
+        self.pool.handle(self.clock.now(), Event::SpawnFailed { id, reason });
+    }
+
+    fn publish(&mut self, report: &Report) {
+        self.say(|| format!("        \"{report}\""));
+        match report {
+            Report::UpgradeBegun { to, .. } => {
+                self.reached.note("upgrade begun");
+                assert!(self.prepared, "an upgrade begins that nobody asked for");
+                self.prepared = false;
+                self.versions.insert(*to);
+                // The number may have been another attempt's.
+                self.last_starts.remove(to);
+            }
+            Report::UpgradeEnded { end, callers, .. } => {
+                let keep = [self.pool.committed(), self.pool.version()];
+                self.versions.retain(|version| keep.contains(version));
+                self.callers.tell(end, *callers);
+                self.reached.note(match end {
+                    UpgradeEnd::Committed => "upgrade committed",
+                    UpgradeEnd::RolledBack { .. } => "upgrade rolled back",
+                    UpgradeEnd::ReloadFailed(_) => "upgrade that could not reload",
+                    UpgradeEnd::Superseded => "upgrade superseded",
+                    UpgradeEnd::Aborted => "upgrade aborted",
+                    UpgradeEnd::ShuttingDown => "upgrade ended by a stop",
+                });
+            }
+            Report::DiedEarly { .. } => self.reached.note("death before acknowledgement"),
+            Report::Signaled { why: Why::StillAlive(_), .. } => self.reached.note("kill after -t"),
+            Report::Signaled { why: Why::Recycled, .. } => {
+                self.reached.note("replacement of a stale worker");
+            }
+            Report::Signaled { why: Why::NotAcknowledged(_), .. } => {
+                self.reached.note("not acknowledged in time");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn reap(&mut self) {
+        while let Some((pid, id, exit)) = self.kernel.reap_next() {
+            self.say(|| format!("    pid {pid} (w{}): {exit}", id.0));
+            self.handle(Event::Exited { id, exit });
+        }
+    }
+
+    /// The event loop's own turn: what is due is done, and then nothing is.
+    pub(super) fn meet_deadlines(&mut self) {
+        let most = 10 * (self.pool.census().alive() + self.pool.settings().number as usize) + 50;
+        for _ in 0..most {
+            let now = self.clock.now().monotonic;
+            if self.left.is_some() || self.pool.next_deadline().is_none_or(|at| at > now) {
+                self.check_deadlines();
+                return;
+            }
+            self.handle(Event::DeadlineReached);
+        }
+        panic!("it spins: still due after {most} turns at one instant");
+    }
+}
