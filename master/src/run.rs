@@ -86,7 +86,6 @@ pub fn run(
     arguments: Vec<OsString>,
     environment: &Environment,
 ) -> Result<Ending, RunError> {
-    let inherited = Inherited::at_start();
     let processors = std::thread::available_parallelism()
         .ok()
         .and_then(|count| u32::try_from(count.get()).ok())
@@ -101,6 +100,10 @@ pub fn run(
             say(String::new(), 0)
         }
         Invocation::Run(launch) => {
+            // Nothing has been opened yet that is still open.
+            let takes_over = launch.with_state_fd.is_some() || launch.inherits();
+            let inherited =
+                if takes_over { Inherited::at_start() } else { Ok(Inherited::nothing()) };
             let status = serve(own_name, *launch, environment, inherited)?;
             say(String::new(), status)
         }
@@ -145,11 +148,13 @@ fn serve(
     let versions = versions(&instance, &pool, sources)?;
     let mut master = Master::new(instance, pool, versions, signals)
         .map_err(system("cannot set the event loop up"))?;
-    let _title = show_title(master.title());
     master.take_over_clients(clients);
     master.take_over_preloaders(preloaders);
     master.take_over_ready_pipes(ready_pipes);
-    let ended = master.run(event).map_err(system("the event loop failed"))?;
+    master.begin(event);
+    // Workers are on their way by now, and nothing more in theirs.
+    let _title = show_title(master.title());
+    let ended = master.run().map_err(system("the event loop failed"))?;
     for failure in leftovers(&ended.instance).remove() {
         ::log::warn!("{failure}");
     }

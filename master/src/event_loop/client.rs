@@ -5,6 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use einhorn_protocol::key;
+use mio::Interest;
 
 use crate::control::{Connection, Dialect, Overrun, Reply, ReturnAddress, Topic};
 use crate::pool::RequestNumber;
@@ -12,8 +13,9 @@ use crate::psych::Value;
 use crate::sys::process::own_pid;
 use crate::sys::socket::Peer;
 
-/// Read at once; more waits for its turn, so that nobody is served alone.
-const READ_BYTES: usize = 16 * 1024;
+/// Read at once; more waits for its turn, so that nobody is served alone. Nearly every request
+/// is shorter, and then one read is known to have taken all there was.
+const READ_BYTES: usize = 4 * 1024;
 
 /// A connection and what is known of the other end.
 pub(super) struct Client {
@@ -24,9 +26,29 @@ pub(super) struct Client {
     pub(super) request: RequestNumber,
     /// It is to be told how a reload went, at these addresses.
     pub(super) reloads: Vec<ReturnAddress>,
+    ready: Readiness,
+    ended: bool,
+    /// What the poll watches it for.
+    pub(super) watched: Option<Interest>,
+}
+
+/// What came to light about a client's descriptor.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Readiness {
     readable: bool,
     writable: bool,
-    ended: bool,
+    /// The other end writes no more: what is left to be read has an end.
+    hung_up: bool,
+}
+
+impl From<&mio::event::Event> for Readiness {
+    fn from(event: &mio::event::Event) -> Self {
+        Self {
+            readable: event.is_readable() || event.is_error(),
+            writable: event.is_writable() || event.is_error(),
+            hung_up: event.is_read_closed() || event.is_error(),
+        }
+    }
 }
 
 /// What is left to do for a client after its turn.
@@ -49,9 +71,9 @@ impl Client {
             request: 0,
             reloads: Vec::new(),
             // Edge-triggered readiness is only told of changes: assume it at first.
-            readable: true,
-            writable: true,
+            ready: Readiness { readable: true, writable: true, hung_up: false },
             ended: false,
+            watched: None,
         }
     }
 
@@ -64,21 +86,37 @@ impl Client {
         self.peer.pid == own_pid()
     }
 
-    pub(super) fn note_readiness(&mut self, readable: bool, writable: bool) {
-        self.readable |= readable;
-        self.writable |= writable;
+    pub(super) fn note_readiness(&mut self, readiness: Readiness) {
+        self.ready.readable |= readiness.readable;
+        self.ready.writable |= readiness.writable;
+        self.ready.hung_up |= readiness.hung_up;
+    }
+
+    /// What to watch it for. Room for writing is only waited for when there was none: else each
+    /// reply that is read would wake the master.
+    pub(super) fn interest(&self) -> Interest {
+        if self.ready.writable {
+            Interest::READABLE
+        } else {
+            Interest::READABLE | Interest::WRITABLE
+        }
     }
 
     /// Reads once, if there is something and room for it.
     pub(super) fn fill(&mut self) -> io::Result<()> {
-        if !self.readable || self.ended || !self.connection.wants_input() {
+        if !self.ready.readable || self.ended || !self.connection.wants_input() {
             return Ok(());
         }
         let mut buffer = [0; READ_BYTES];
         match self.stream.read(&mut buffer) {
             Ok(0) => self.ended = true,
-            Ok(length) => self.connection.receive(buffer.get(..length).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => self.readable = false,
+            Ok(length) => {
+                // A stream that gives less than was asked for is empty, epoll(7), and whatever
+                // comes after that is an event of its own; but for an end that was told already.
+                self.ready.readable = length == READ_BYTES || self.ready.hung_up;
+                self.connection.receive(buffer.get(..length).unwrap_or_default());
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
@@ -87,10 +125,10 @@ impl Client {
 
     /// Writes what can be written without waiting.
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        while self.writable && !self.connection.pending().is_empty() {
+        while self.ready.writable && !self.connection.pending().is_empty() {
             match self.stream.write(self.connection.pending()) {
                 Ok(length) => self.connection.advance(length),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => self.writable = false,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready.writable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
             }
@@ -117,7 +155,7 @@ impl Client {
             self.connection.close_after_flush();
             return if self.connection.is_finished() { Turn::Close } else { Turn::Idle };
         }
-        let can_read = self.readable && !self.ended && self.connection.wants_input();
+        let can_read = self.ready.readable && !self.ended && self.connection.wants_input();
         if has_request || can_read { Turn::Again } else { Turn::Idle }
     }
 

@@ -10,9 +10,9 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use einhorn_protocol::{error_code, limit};
 use mio::unix::SourceFd;
-use mio::{Interest, Registry, Token};
+use mio::{Registry, Token};
 
-use super::client::{Client, Turn};
+use super::client::{Client, Readiness, Turn};
 use crate::control::{Budget, Connection, Dialect, Reply, ReturnAddress, heaviest};
 use crate::sys::credentials;
 use crate::sys::process::own_pid;
@@ -119,7 +119,7 @@ impl Clients {
             }
         };
         let refusal = self.refusal(peer);
-        let Some(token) = self.insert(stream, Connection::new(peer.uid), peer) else { return };
+        let token = self.insert(stream, Connection::new(peer.uid), peer);
         if let Some(reply) = refusal {
             self.refuse(token, &reply, Dialect::Json);
         }
@@ -134,9 +134,9 @@ impl Clients {
         peer: Peer,
     ) -> Option<Token> {
         let Some(reply) = refusal_of_stranger(peer) else {
-            return self.insert(stream, connection, peer);
+            return Some(self.insert(stream, connection, peer));
         };
-        let token = self.insert(stream, Connection::new(peer.uid), peer)?;
+        let token = self.insert(stream, Connection::new(peer.uid), peer);
         self.refuse(token, &reply, Dialect::Yaml);
         None
     }
@@ -165,28 +165,22 @@ impl Clients {
         None
     }
 
-    /// Adds a client, new or handed over.
-    fn insert(&mut self, stream: OwnedFd, connection: Connection, peer: Peer) -> Option<Token> {
+    /// Adds a client, new or handed over. The poll hears of it when its first turn is over:
+    /// many have said all by then, and are gone.
+    fn insert(&mut self, stream: OwnedFd, connection: Connection, peer: Peer) -> Token {
         let token = Token(self.next_token);
-        let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) =
-            self.registry.register(&mut SourceFd(&stream.as_raw_fd()), token, interest)
-        {
-            ::log::error!("cannot serve a client (pid {}): {error}", peer.pid);
-            return None;
-        }
         self.next_token += 1;
         *self.per_uid.entry(peer.uid).or_default() += 1;
         let mut client = Client::new(stream, connection, peer);
         self.budget.settle(&mut client.connection);
         self.by_token.insert(token, client);
         self.enqueue(token);
-        Some(token)
+        token
     }
 
-    pub(super) fn note_readiness(&mut self, token: Token, readable: bool, writable: bool) {
+    pub(super) fn note_readiness(&mut self, token: Token, readiness: Readiness) {
         if let Some(client) = self.by_token.get_mut(&token) {
-            client.note_readiness(readable, writable);
+            client.note_readiness(readiness);
             self.enqueue(token);
         }
     }
@@ -235,7 +229,7 @@ impl Clients {
         }
         self.budget.settle(&mut client.connection);
         match client.turn() {
-            Turn::Idle => {}
+            Turn::Idle => self.watch(token),
             Turn::Again => self.enqueue(token),
             Turn::Close => self.close(token),
         }
@@ -243,6 +237,28 @@ impl Clients {
             let clients = self.by_token.iter().map(|(token, client)| (*token, &client.connection));
             let Some(token) = heaviest(clients) else { return };
             self.cut_off(token, "all clients together have too much unread");
+        }
+    }
+
+    /// Makes the poll tell of what the client waits for, what has come meanwhile included.
+    fn watch(&mut self, token: Token) {
+        let Some(client) = self.by_token.get_mut(&token) else { return };
+        let interest = client.interest();
+        if client.watched == Some(interest) {
+            return;
+        }
+        let descriptor = client.descriptor().as_raw_fd();
+        let source = &mut SourceFd(&descriptor);
+        let watched = match client.watched {
+            None => self.registry.register(source, token, interest),
+            Some(_) => self.registry.reregister(source, token, interest),
+        };
+        match watched {
+            Ok(()) => client.watched = Some(interest),
+            Err(error) => {
+                ::log::error!("cannot serve a client (pid {}): {error}", client.peer.pid);
+                self.close(token);
+            }
         }
     }
 

@@ -114,11 +114,8 @@ impl Master {
         &self.title
     }
 
-    /// Works until it is time to leave, and says with which exit status.
-    ///
-    /// # Errors
-    /// The poll fails, which it does not do for anything that comes from outside.
-    pub fn run(mut self, first: Event) -> io::Result<Ended> {
+    /// Does what the first event leads to: the first workers are started.
+    pub fn begin(&mut self, first: Event) {
         let left = self.pool.version();
         let upgrades = self.pool.pending_reload().is_some_and(PendingReload::is_for_upgrade);
         self.prepare_upgrade();
@@ -128,6 +125,13 @@ impl Master {
         self.end_idle_subscriptions();
         self.listen_for_notifications();
         self.begin_checks();
+    }
+
+    /// Works until it is time to leave, and says with which exit status.
+    ///
+    /// # Errors
+    /// The poll fails, which it does not do for anything that comes from outside.
+    pub fn run(mut self) -> io::Result<Ended> {
         self.take_signals();
         self.reap();
         self.clients.accept_all(&self.instance.command_socket);
@@ -166,11 +170,7 @@ impl Master {
                     PRELOADERS => self.read_preloaders(),
                     NOTIFICATIONS => self.note_notifications(),
                     token if self.readiness.note_readable(token) => {}
-                    token => {
-                        let readable = event.is_readable() || event.is_error();
-                        let writable = event.is_writable() || event.is_error();
-                        self.clients.note_readiness(token, readable, writable);
-                    }
+                    token => self.clients.note_readiness(token, event.into()),
                 }
             }
         }

@@ -15,7 +15,7 @@ pub struct Inherited {
 }
 
 impl Inherited {
-    /// To be called before this image opens anything, or marks anything close-on-exec: only
+    /// To be called before this image keeps anything open, or marks anything close-on-exec: only
     /// what is not so marked has crossed the exec.
     ///
     /// # Errors
@@ -27,6 +27,11 @@ impl Inherited {
         }
         numbers.retain(|&number| number > 2 && descriptor::is_open_across_exec(number));
         Ok(Self { numbers })
+    }
+
+    /// For a master that takes nothing over.
+    pub fn nothing() -> Self {
+        Self { numbers: BTreeSet::new() }
     }
 
     /// Takes the descriptor `number`, once.

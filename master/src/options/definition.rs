@@ -222,20 +222,29 @@ const fn row(
     Definition { name, long, short, takes, heading, help }
 }
 
-/// The command line of `einhorn`, for parsing and for whatever describes it.
+/// The command line of `einhorn`, for whatever describes it.
 pub fn command() -> Command {
-    Command::new("einhorn")
+    with(Definition::described)
         .version(env!("CARGO_PKG_VERSION"))
         .about(ABOUT)
         .after_help(EXAMPLE)
         .override_usage("einhorn [options] [--] program [args...]")
         .help_template("## Usage\n\n{usage}\n\n{about}\n\n{all-args}\n\n{after-help}")
         .term_width(HELP_COLUMNS)
+}
+
+/// The same for parsing, without the texts: every start of a master waits for it.
+pub(super) fn syntax() -> Command {
+    with(Definition::arg)
+}
+
+fn with(arg: fn(&Definition) -> Arg) -> Command {
+    Command::new("einhorn")
         .disable_help_flag(true)
         .disable_version_flag(true)
         .infer_long_args(true)
         .args_override_self(true)
-        .args(DEFINITIONS.iter().map(Definition::arg))
+        .args(DEFINITIONS.iter().map(arg))
         .arg(
             Arg::new(PROGRAM)
                 .num_args(0..)
@@ -254,8 +263,12 @@ pub(super) fn help() -> String {
 }
 
 impl Definition {
+    fn described(&self) -> Arg {
+        self.arg().help_heading(self.heading).help(self.help)
+    }
+
     fn arg(&self) -> Arg {
-        let arg = Arg::new(self.long).long(self.long).help_heading(self.heading).help(self.help);
+        let arg = Arg::new(self.long).long(self.long);
         let arg = match self.short {
             Some(short) => arg.short(short),
             None => arg,

@@ -96,6 +96,11 @@ impl FdBase {
 }
 
 impl Launch {
+    /// Whether it is to serve sockets that whoever started it has opened.
+    pub fn inherits(&self) -> bool {
+        self.binds.iter().any(|bind| matches!(bind, Bind::Inherit { .. }))
+    }
+
     pub(super) fn from_matches(
         matches: &ArgMatches,
         processors: NonZeroU32,

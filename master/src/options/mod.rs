@@ -49,7 +49,7 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     processors: NonZeroU32,
 ) -> Result<Invocation, OptionError> {
-    let typed = command()
+    let typed = definition::syntax()
         .no_binary_name(true)
         .try_get_matches_from(arguments)
         .map_err(|error| OptionError::from_syntax(&error))?;

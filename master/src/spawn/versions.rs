@@ -85,17 +85,9 @@ impl Source {
         }
     }
 
-    /// Words of the command whose file is elsewhere by now.
-    fn moved(&self) -> Vec<(usize, CString)> {
-        self.files
-            .iter()
-            .filter_map(|file| match self.find(file) {
-                Whereabouts::At(path) => {
-                    Some((file.word, CString::new(path.into_os_string().into_vec()).ok()?))
-                }
-                Whereabouts::InPlace | Whereabouts::Gone => None,
-            })
-            .collect()
+    /// Where each of its files is now, by the word that names it: one look at each.
+    fn look(&self) -> Vec<(usize, Whereabouts)> {
+        self.files.iter().map(|file| (file.word, self.find(file))).collect()
     }
 }
 
@@ -254,14 +246,29 @@ impl Versions {
     /// # Errors
     /// Those of fork(2), and that nothing is known of the version.
     pub fn start(&mut self, version: Version, own: Own<'_>) -> io::Result<Pid> {
-        self.warn_of_overwritten(version);
-        let Some(Entry { source, plan, .. }) = self.entries.get(&version) else {
-            return Err(io::Error::other(format!("version {version} is not known any more")));
-        };
-        let moved = source.moved();
+        let unknown = || io::Error::other(format!("version {version} is not known any more"));
+        let found = self.source(version).ok_or_else(unknown)?.look();
+        if found.iter().any(|(_, place)| *place == Whereabouts::Gone) {
+            self.warn_of_overwritten(version);
+        }
+        let Entry { source, plan, .. } = self.entries.get(&version).ok_or_else(unknown)?;
+        let moved = moved(found);
         let folder = source.folder.as_ref().map(AsFd::as_fd);
         plan.start(&Own { folder, moved: &moved, ..own })
     }
+}
+
+/// Words of the command whose file is elsewhere by now.
+fn moved(found: Vec<(usize, Whereabouts)>) -> Vec<(usize, CString)> {
+    found
+        .into_iter()
+        .filter_map(|(word, place)| match place {
+            Whereabouts::At(path) => {
+                Some((word, CString::new(path.into_os_string().into_vec()).ok()?))
+            }
+            Whereabouts::InPlace | Whereabouts::Gone => None,
+        })
+        .collect()
 }
 
 #[cfg(test)]

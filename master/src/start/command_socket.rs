@@ -33,7 +33,7 @@ pub fn open(path: &Path) -> Result<(OwnedFd, Identity), StartError> {
         reuse_address: false,
         nonblocking: true,
         // A client that does not wait fails at once where the backlog is full.
-        backlog: socket::system_backlog_max(),
+        backlog: socket::SYSTEM_BACKLOG_MAX,
     };
     socket::listen_unix(path, MODE, options).map_err(failed)
 }

@@ -1,7 +1,11 @@
-//! Starting a process: fork, and what has to happen between fork and exec.
+//! Starting a process: clone, and what has to happen between clone and exec.
 //!
-//! Everything that needs memory is prepared before the fork. The child makes only
-//! async-signal-safe calls, so that it works whatever other threads were doing.
+//! The child shares this process's memory, on a stack of its own, and this thread waits until
+//! it has become another program or ended, as `posix_spawn(3)` does it. A fork would copy the
+//! page tables, and each page that either of the two writes to; that costs a big master more
+//! with each worker. Everything that needs memory is prepared before the clone. The child makes
+//! only async-signal-safe calls, so that it works whatever other threads were doing, and writes
+//! to nothing but its own stack and what was prepared for it.
 //!
 //! Invariant: of the descriptors above 2 the new program has exactly those in
 //! [`SpawnPlan::inherit`], as far as all others are close-on-exec.
@@ -14,6 +18,7 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::ptr;
+use std::sync::OnceLock;
 
 use super::limits::OpenFiles;
 use crate::signal::Signal;
@@ -93,9 +98,10 @@ impl<'a> SpawnPlan<'a> {
     }
 }
 
-/// This process's pid.
+/// This process's pid. Asked once: a fork of this program does not get to ask.
 pub fn own_pid() -> Pid {
-    rustix::process::getpid().as_raw_nonzero().get()
+    static OWN: OnceLock<Pid> = OnceLock::new();
+    *OWN.get_or_init(|| rustix::process::getpid().as_raw_nonzero().get())
 }
 
 /// The pid of this process's parent; 0 if that is outside of the pid namespace.
@@ -109,29 +115,36 @@ pub fn group_of(pid: Pid) -> Option<Pid> {
     rustix::process::getpgid(Some(pid)).ok().map(|group| group.as_raw_nonzero().get())
 }
 
+/// Bytes of the child's stack, several times what its few calls need.
+const STACK_BYTES: usize = 16 * 1024;
+
+/// A stack for the child, in a frame of this thread, which does not go on meanwhile.
+#[repr(C, align(16))]
+struct Stack([MaybeUninit<u8>; STACK_BYTES]);
+
 /// Starts a process with an empty signal mask and default dispositions. Whether its program
 /// could be executed shows only in its exit status, [`EXIT_NOT_FOUND`] or [`EXIT_CANNOT_RUN`],
 /// and in a line on its standard error.
 ///
 /// # Errors
-/// Those of fork(2).
+/// Those of clone(2).
 pub fn spawn(plan: &SpawnPlan<'_>) -> io::Result<Pid> {
     let mut child = Child::prepare(plan);
-    // SAFETY: the child only runs `Child::run`, which keeps to async-signal-safe calls.
-    match unsafe { libc::fork() } {
-        -1 => Err(io::Error::last_os_error()),
-        // SAFETY: this is the child of the fork, with everything prepared before it.
-        0 => unsafe { child.run() },
-        pid => {
-            if plan.process_group {
-                // The child does it too; whoever is first has done it. An error here means
-                // that the child was, and has gone on to exec or to its end.
-                // SAFETY: setpgid takes numbers only.
-                unsafe { libc::setpgid(pid, pid) };
-            }
-            Ok(pid)
-        }
-    }
+    let mut stack = Stack([MaybeUninit::uninit(); STACK_BYTES]);
+    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
+    // SAFETY: the stack grows down from its aligned upper end. It and the child's data live
+    // until this thread goes on, by which time the child uses neither any more. The child only
+    // runs `Child::run`, which keeps to async-signal-safe calls and never returns.
+    let pid = unsafe {
+        let top = stack.0.as_mut_ptr().add(STACK_BYTES);
+        libc::clone(run_child, top.cast(), flags, (&raw mut child).cast())
+    };
+    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
+}
+
+extern "C" fn run_child(child: *mut libc::c_void) -> libc::c_int {
+    // SAFETY: `spawn` passes its `Child`, and waits while this one uses it.
+    unsafe { (*child.cast::<Child<'_>>()).run() }
 }
 
 /// A NULL-terminated array of strings as execve(2) takes it.
@@ -237,10 +250,10 @@ impl<'a> Child<'a> {
     }
 
     /// # Safety
-    /// Only in the child of a fork. It allocates nothing, takes no lock and does not unwind.
+    /// Only in the child of [`spawn`]. It allocates nothing, takes no lock and does not unwind.
     unsafe fn run(&mut self) -> ! {
         // SAFETY: every call is async-signal-safe (signal-safety(7)) or a bare system call;
-        // all pointers are to memory that was prepared before the fork.
+        // all pointers are to memory that was prepared before the clone.
         unsafe {
             if self.process_group {
                 libc::setpgid(0, 0);
@@ -376,7 +389,7 @@ impl<'a> Child<'a> {
 }
 
 /// # Safety
-/// Only in the child of a fork.
+/// Only in the child of [`spawn`].
 unsafe fn keep_open(number: RawFd) {
     // SAFETY: F_SETFD touches no memory.
     unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
@@ -385,7 +398,7 @@ unsafe fn keep_open(number: RawFd) {
 /// Whether a program that the kernel refuses is one for another machine, not text for a shell.
 ///
 /// # Safety
-/// Only in the child of a fork.
+/// Only in the child of [`spawn`].
 unsafe fn is_binary(program: &CStr) -> bool {
     const MAGIC: [u8; 4] = *b"\x7fELF";
     let mut first = [0_u8; MAGIC.len()];
@@ -402,7 +415,7 @@ unsafe fn is_binary(program: &CStr) -> bool {
 /// own, though whoever started the master may have ignored them.
 ///
 /// # Safety
-/// Only in the child of a fork.
+/// Only in the child of [`spawn`].
 unsafe fn default_dispositions() {
     // The kernel's struct, smaller than this on every platform: SIG_DFL, no flags, no mask.
     let default = [0_u64; 16];

@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
-use super::process::Pid;
+use super::process::{Pid, own_pid};
 use crate::signal::Signal;
 
 /// What a master listens to (`protocol.md §5`).
@@ -107,7 +107,7 @@ impl SignalSource {
     /// Those of read(2).
     pub fn read_all(&self) -> io::Result<Vec<Signal>> {
         let mut signals = Vec::new();
-        let myself = std::process::id();
+        let myself = u32::try_from(own_pid()).unwrap_or_default();
         while let Some(info) = self.descriptor.read_signal()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             let Some(signal) = Signal::from_number(number) else { continue };

@@ -185,13 +185,8 @@ pub fn set_backlog(socket: impl AsFd, backlog: i32) -> io::Result<()> {
     Ok(listen(socket, backlog)?)
 }
 
-/// The longest backlog that the system allows; more is cut down to it.
-pub fn system_backlog_max() -> i32 {
-    std::fs::read_to_string("/proc/sys/net/core/somaxconn")
-        .ok()
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(libc::SOMAXCONN)
-}
+/// The longest backlog that the system allows: listen(2) cuts every number down to that.
+pub const SYSTEM_BACKLOG_MAX: i32 = i32::MAX;
 
 /// Where a socket is bound.
 ///

@@ -6,12 +6,15 @@
 #![allow(unsafe_code, reason = "writes over memory that the kernel handed to the process")]
 
 use std::ffi::{CStr, CString, c_char};
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::Range;
 use std::ptr;
 
 /// Longest title in bytes; what is longer is cut. The kernel shows no more than a page.
 pub const TITLE_BYTES_MAX: usize = 2048;
+/// More than the kernel writes into `/proc/PID/stat`: 52 numbers and a short name. It gives all
+/// of it at the first read.
+const STAT_BYTES_MAX: usize = 2048;
 
 unsafe extern "C" {
     /// The C library's list of variables, environ(7).
@@ -41,8 +44,9 @@ impl Title {
     /// # Errors
     /// Those of reading `/proc/self/stat`; `ENOTSUP`: it does not tell, or makes no sense.
     pub fn take() -> io::Result<Self> {
-        let stat = std::fs::read("/proc/self/stat")?;
-        let stat = String::from_utf8_lossy(&stat);
+        let mut stat = [0; STAT_BYTES_MAX];
+        let length = std::fs::File::open("/proc/self/stat")?.read(&mut stat)?;
+        let stat = String::from_utf8_lossy(stat.get(..length).unwrap_or_default());
         let areas =
             Areas::parse(&stat).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOTSUP))?;
         // SAFETY: by this function's contract there is one thread, so nobody else uses it.
