@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,6 +21,14 @@ pub struct Load {
 struct Shared {
     stop: AtomicBool,
     finished: AtomicU64,
+    pace: Option<Pace>,
+}
+
+/// Requests at fixed times, whoever is free sends the next one.
+struct Pace {
+    begun: Instant,
+    interval: Duration,
+    next: AtomicU32,
 }
 
 /// What came of a load.
@@ -42,7 +50,23 @@ impl Load {
     /// # Errors
     /// The system has no thread to give.
     pub fn start(address: SocketAddr, target: &str, clients: usize) -> Result<Self> {
-        let shared = Arc::new(Shared { stop: AtomicBool::new(false), finished: AtomicU64::new(0) });
+        Self::with(address, target, clients, None)
+    }
+
+    /// Starts `clients` clients that together ask `rate` times a second, evenly, as long as one
+    /// of them is free.
+    ///
+    /// # Errors
+    /// The system has no thread to give.
+    pub fn paced(address: SocketAddr, target: &str, clients: usize, rate: f64) -> Result<Self> {
+        let interval = Duration::from_secs_f64(1.0 / rate);
+        let pace = Pace { begun: Instant::now(), interval, next: AtomicU32::new(0) };
+        Self::with(address, target, clients, Some(pace))
+    }
+
+    fn with(address: SocketAddr, target: &str, clients: usize, pace: Option<Pace>) -> Result<Self> {
+        let (stop, finished) = (AtomicBool::new(false), AtomicU64::new(0));
+        let shared = Arc::new(Shared { stop, finished, pace });
         let mut load = Self { shared, clients: Vec::new(), started: Instant::now() };
         for _ in 0..clients {
             let (shared, target) = (Arc::clone(&load.shared), target.to_owned());
@@ -85,6 +109,9 @@ impl Shared {
     fn run(&self, address: SocketAddr, target: &str) -> Tally {
         let mut tally = Tally::default();
         while !self.stop.load(Ordering::Relaxed) {
+            if let Some(pace) = &self.pace {
+                pace.wait();
+            }
             let begun = Instant::now();
             match http::get(address, target) {
                 Ok(server) => {
@@ -100,6 +127,14 @@ impl Shared {
             self.finished.fetch_add(1, Ordering::Relaxed);
         }
         tally
+    }
+}
+
+impl Pace {
+    /// Until the time of the next request that nobody else has taken.
+    fn wait(&self) {
+        let at = self.begun + self.interval * self.next.fetch_add(1, Ordering::Relaxed);
+        thread::sleep(at.saturating_duration_since(Instant::now()));
     }
 }
 

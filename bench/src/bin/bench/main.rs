@@ -4,6 +4,7 @@
 //! are fewer rounds. Nothing is asserted but that the driver sees losses where there are some.
 
 mod bare;
+mod evenness;
 mod idle;
 mod latency;
 mod preloaded;
@@ -29,7 +30,7 @@ use self::setup::Setup;
 type Part = fn(&Setup) -> Result<Vec<Row>>;
 
 /// In the order of the table.
-const PARTS: [(&str, Part); 8] = [
+const PARTS: &[(&str, Part)] = &[
     ("start", start::run),
     ("upgrade", replace::upgrades),
     ("recovery", replace::recovery),
@@ -37,6 +38,7 @@ const PARTS: [(&str, Part); 8] = [
     ("memory", idle::memory),
     ("idle", idle::idle),
     ("latency", latency::run),
+    ("evenness", evenness::run),
     ("preloaded", preloaded::run),
 ];
 
@@ -86,7 +88,7 @@ impl Arguments {
             } else if PARTS.iter().any(|(name, _)| *name == word) {
                 arguments.parts.push(word);
             } else {
-                let names = PARTS.map(|(name, _)| name).join(", ");
+                let names = PARTS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
                 bail!("no part `{word}` (the parts are {names})");
             }
         }

@@ -1,9 +1,10 @@
 //! The least that a worker can be: it acknowledges on the command socket, says so to whoever
-//! measures, and waits to be stopped. With `echo PATH` or `echo-many PATH` it is a server that
-//! sends back what it reads, for comparison with a master's replies.
+//! measures, and waits to be stopped. With `serve` it serves HTTP meanwhile. With `echo PATH` or
+//! `echo-many PATH` it sends back what it reads, for comparison with a master's replies.
 #![allow(missing_docs, reason = "a program without an interface")]
 
 mod echo;
+mod serve;
 
 use std::env;
 use std::io::{self, Read as _, Write as _};
@@ -18,6 +19,7 @@ fn main() -> io::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["echo", path] => echo::one(path),
         ["echo-many", path] => echo::many(path),
+        ["serve"] => serve::serve(|| acknowledge().and_then(|()| report())),
         _ => work(),
     }
 }
@@ -31,7 +33,9 @@ fn work() -> io::Result<()> {
 }
 
 fn acknowledge() -> io::Result<()> {
-    let Some(path) = env::var_os(environment::SOCK_PATH) else { return Ok(()) };
+    let Some(path) = env::var_os(environment::SOCK_PATH).filter(|path| !path.is_empty()) else {
+        return Ok(());
+    };
     let mut master = UnixStream::connect(path)?;
     let (command_key, pid_key, ack) = (key::COMMAND, key::PID, command::WORKER_ACK);
     let pid = process::id();
