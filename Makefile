@@ -55,7 +55,7 @@ unit: ## unit tests
 
 .PHONY: sim
 sim: ## the policy in a simulated world, a million random steps (STEPS=n, SEED=n to replay one history)
-	$(CARGO) test --profile sim -p einhorn --lib simulation::run::simulate -- --ignored --exact --nocapture
+	$(CARGO) test -p einhorn --lib simulation::run::simulate -- --ignored --exact --nocapture
 
 .PHONY: setup
 setup: ## install what the tests of every language need

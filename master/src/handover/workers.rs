@@ -51,16 +51,20 @@ pub(crate) fn restore_living(
     let last_mode = mode(snapshot.smooth_upgrade);
     let begun = snapshot.last_upgraded.map_or(now, |wall| moment_of(wall, now));
     let committed = if is_foreign { committed(snapshot, &workers) } else { ours.committed_version };
-    // There is no upgrade from a version to itself, whatever the state says.
-    let is_upgrading = snapshot.upgrading && (!is_foreign || committed != snapshot.version);
-    let upgrade = is_upgrading.then(|| {
+    let upgrade = snapshot.upgrading.then(|| {
         if let Some(known) = &ours.upgrade {
             return our_upgrade(known, begun, now);
         }
         // Callers of a Ruby master are not told apart: all follow the newest upgrade.
         let request = if snapshot.reloading_for_upgrade { 0 } else { FOREIGN_REQUEST };
         let rules = launch.settings.upgrade;
-        Upgrade::begin(last_mode, rules, request, snapshot.version, begun)
+        let mut upgrade = Upgrade::begin(last_mode, rules, request, snapshot.version, begun);
+        // There is no upgrade from a version to itself. It was a rollback of ours, of which
+        // another master knew nothing: whoever serves still does so until others do.
+        if committed == snapshot.version {
+            upgrade.rollback = Some(Rollback::new(UpgradeEnd::Aborted));
+        }
+        upgrade
     });
     Pool::restore(Restored {
         settings: launch.settings.clone(),
