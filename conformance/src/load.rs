@@ -38,10 +38,19 @@ pub struct Load {
 impl Load {
     /// Sets clients on `port` of this machine.
     pub fn start(port: u16) -> Self {
+        Self::of(port, |number| number % 2 == 0)
+    }
+
+    /// The same with a connection for each request.
+    pub fn on_fresh_connections(port: u16) -> Self {
+        Self::of(port, |_| false)
+    }
+
+    fn of(port: u16, keeps: impl Fn(usize) -> bool) -> Self {
         let seen = Arc::new(Seen::default());
         let clients = (0..2 * CLIENTS).map(|number| {
             let seen = Arc::clone(&seen);
-            let keep = number % 2 == 0;
+            let keep = keeps(number);
             thread::spawn(move || {
                 while !seen.over.load(Ordering::SeqCst) {
                     if let Err(lost) = connection(port, keep, &seen) {
@@ -51,6 +60,11 @@ impl Load {
             })
         });
         Self { clients: clients.collect(), seen }
+    }
+
+    /// How many clients there are.
+    pub fn clients(&self) -> usize {
+        self.clients.len()
     }
 
     /// What has been seen so far.
@@ -81,6 +95,11 @@ impl Seen {
     /// Whether a request was lost.
     pub fn any_lost(&self) -> bool {
         !self.lost.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// How many requests were lost.
+    pub fn lost(&self) -> usize {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// How many requests were answered.
