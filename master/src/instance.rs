@@ -8,7 +8,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use crate::options::{Files, Launch};
 use crate::pool::Slot;
 pub use crate::spawn::environment::Environment;
-use crate::start::{Listener, NotifySocket};
+use crate::start::{Allowed, Listener, NotifySocket};
 use crate::sys::files::Identity;
 use crate::sys::limits::OpenFiles;
 
@@ -21,6 +21,8 @@ pub struct Instance {
     pub cmd: Vec<OsString>,
     /// Command socket, pid file, lock file, by absolute paths.
     pub files: Files,
+    /// Who may give commands.
+    pub allowed: Allowed,
     /// The bound sockets in the order of `-b`.
     pub listeners: Vec<Listener>,
     /// The socket that clients connect to.

@@ -21,7 +21,9 @@ use crate::spawn::{
     self, Common, FolderError, Numbering, PlanError, ProgramError, Rules, Source, Versions,
     WorkingFolder,
 };
-use crate::start::{self, FilesError, Listener, Socket, StartError, WantedFiles, activation};
+use crate::start::{
+    self, Allowed, FilesError, Listener, Socket, StartError, WantedFiles, activation,
+};
 use crate::sys::process::own_pid;
 use crate::sys::signals::{self, SignalSource};
 use crate::sys::title::Title;
@@ -179,7 +181,8 @@ fn begin(
     let environment = without_sockets(environment);
     let source = Source::new(cmd.clone(), environment.clone(), folder);
     let wanted = WantedFiles::of(&launch, |name| environment.get(name).map(OsString::from))?;
-    let opened = start::open(&wanted, sockets, launch.settings.backlog)?;
+    let allowed = Allowed::of(&launch)?;
+    let opened = start::open(&wanted, sockets, launch.settings.backlog, &allowed)?;
     if let Some(pid) = opened.pidfile_named {
         ::log::warn!(
             "the pid file {} named process {pid}, which is alive; it names this master now",
@@ -194,6 +197,7 @@ fn begin(
     let pool = Pool::new(launch.settings.clone()).balanced(balanced);
     let instance = Instance {
         cmd,
+        allowed,
         files: opened.files,
         listeners: opened.listeners,
         command_socket: opened.command_socket,

@@ -305,7 +305,7 @@ fn a_server_of_another_user_is_sent_nothing() {
     let master =
         FakeMaster::start_as("einhorn.sock", Some(NOBODY), |mut client| client.expect_end());
     let ran = execute(&master, "die");
-    check(&ran, 1, "", "runs as uid 65534, which is neither uid 0 nor root (nothing was sent");
+    check(&ran, 1, "", "runs as uid 65534, which is neither uid 0 nor root, and the folder");
     master.finish();
 }
 

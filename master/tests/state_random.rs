@@ -231,6 +231,8 @@ fn ours() -> impl Strategy<Value = Ours> {
                 stop_signal: number.1.then(|| "TERM".to_owned()),
                 fd_base,
                 listen_fds: !number.1,
+                allow_uids: if number.1 { vec![b"deploy".to_vec()] } else { Vec::new() },
+                allow_gids: if number.1 { Vec::new() } else { vec![b"50".to_vec()] },
                 chdir: number.1.then(|| b"/srv/current".to_vec()),
                 versions: number.2,
                 gc_before_fork: number.1,

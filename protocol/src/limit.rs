@@ -8,10 +8,20 @@ pub const NESTING_MAX: usize = 64;
 pub const ID_BYTES_MAX: usize = 64 << 10;
 /// Most workers that `set_workers` and `-n` take.
 pub const WORKERS_MAX: u32 = 10_000;
+/// Most listening sockets that a master opens.
+pub const LISTENERS_MAX: usize = 1024;
+/// Most bytes of log lines that wait for their reader; a line beyond them is dropped and counted.
+pub const LOG_QUEUE_BYTES_MAX: usize = 256 << 10;
 /// Most clients that are served at once.
 pub const CLIENTS_MAX: usize = 4096;
 /// Most clients of one uid that are served at once.
 pub const CLIENTS_PER_UID_MAX: usize = 2048;
+/// Most clients at once that are let in only as workers of another user: whoever may give
+/// commands always finds room.
+pub const WORKER_CLIENTS_MAX: usize = 1024;
+/// Most clients that have not asked for anything yet; with one more, the one that has been
+/// silent for the longest goes.
+pub const SILENT_CLIENTS_MAX: usize = 1536;
 /// Most unread output of one client; one that is further behind is cut off.
 pub const CLIENT_OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Most bytes in all clients' buffers together.

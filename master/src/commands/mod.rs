@@ -42,6 +42,17 @@ pub struct ListenerFacts {
     pub balanced: bool,
 }
 
+/// What a client may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rights {
+    /// Anything: it is the master's own user, root, or was named.
+    All,
+    /// To say that a worker is up and alive: it came to that worker by `-g`.
+    OfAGivenConnection,
+    /// The same for the worker that it is, or is a helper of; its user may do no more.
+    OfAWorker,
+}
+
 /// What commands may look at.
 pub struct Context<'a> {
     /// The workers and everything that decides about them.
@@ -60,6 +71,10 @@ pub struct Context<'a> {
     pub check_until: Option<Duration>,
     /// The bound sockets.
     pub listeners: &'a [ListenerFacts],
+    /// What whoever asks may ask for.
+    pub rights: Rights,
+    /// Its pid.
+    pub caller: Pid,
     /// The process group of whoever asks, if that process is still there.
     pub caller_group: &'a dyn Fn() -> Option<Pid>,
     /// What would cross a reload now.
@@ -67,6 +82,7 @@ pub struct Context<'a> {
 }
 
 /// What a command does beside answering.
+#[expect(clippy::large_enum_variant, reason = "a few at a time, none of them kept")]
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Something happened to the pool.
@@ -224,6 +240,16 @@ pub fn run(context: &Context<'_>, request: &Request) -> Outcome {
         let message = format!("no command {:?}; there are: {}", request.command, names.join(", "));
         return Outcome::reply(Reply::failed(error_code::UNKNOWN_COMMAND, message));
     };
+    let is_of_workers = [command::WORKER_ACK, command::WORKER_PING].contains(&command.name);
+    if context.rights != Rights::All && !is_of_workers {
+        let message = format!(
+            "{} is not for a worker's connection, which may only send {} and {}",
+            command.name,
+            command::WORKER_ACK,
+            command::WORKER_PING
+        );
+        return Outcome::reply(Reply::failed(error_code::NOT_PERMITTED, message));
+    }
     if request.args.len() > command.arguments_max {
         let usage = match command.arguments {
             "" => "takes no arguments".to_string(),

@@ -38,6 +38,16 @@ fn ask_of(pool: &Pool, line: &str) -> Outcome {
 }
 
 fn ask_from(caller_group: Option<Pid>, pool: &Pool, line: &str) -> Outcome {
+    ask_with(Rights::All, 777, caller_group, pool, line)
+}
+
+fn ask_with(
+    rights: Rights,
+    caller: Pid,
+    caller_group: Option<Pid>,
+    pool: &Pool,
+    line: &str,
+) -> Outcome {
     let request = Request::parse(line.as_bytes()).expect("a request");
     let listeners = [ListenerFacts {
         name: Some("web".into()),
@@ -55,6 +65,8 @@ fn ask_from(caller_group: Option<Pid>, pool: &Pool, line: &str) -> Outcome {
         verbosity: 1,
         check_until: Some(NOW.after(Duration::from_secs(90)).monotonic),
         listeners: &listeners,
+        rights,
+        caller,
         caller_group: &|| caller_group,
         snapshot: &|| panic!("not asked for"),
     };
@@ -102,6 +114,40 @@ fn a_workers_acknowledgement_is_silent_and_closes() {
     assert!(outcome.close);
     let expect = Effect::Pool(Event::Acknowledged { id: SpawnId(1) });
     assert_eq!(outcome.effects, [expect]);
+}
+
+#[test]
+fn a_worker_of_another_user_speaks_for_itself_alone() {
+    let pool = pool();
+    for command in ["worker:ack", "worker:ping"] {
+        let line = |pid| format!(r#"{{"command":"{command}","pid":{pid},"request_id":"x"}}"#);
+        let counts = |caller, group, pid| {
+            let outcome = ask_with(Rights::OfAWorker, caller, group, &pool, &line(pid));
+            assert!(outcome.close && outcome.reply.is_none());
+            matches!(outcome.effects[..], [Effect::Pool(_)])
+        };
+        assert!(counts(500, Some(500), 500) && counts(500, None, 500));
+        assert!(counts(9, Some(501), 501), "a helper of it");
+        assert!(!counts(500, Some(500), 501) && !counts(9, Some(501), 500));
+        assert!(!counts(9, Some(9), 500) && !counts(9, None, 500));
+    }
+}
+
+#[test]
+fn a_workers_connection_takes_nothing_else() {
+    let pool = pool();
+    for rights in [Rights::OfAWorker, Rights::OfAGivenConnection] {
+        for row in &TABLE {
+            let line = format!(r#"{{"command":"{}","pid":500,"args":[]}}"#, row.name);
+            let outcome = ask_with(rights, 500, Some(500), &pool, &line);
+            if [command::WORKER_ACK, command::WORKER_PING].contains(&row.name) {
+                assert_eq!(outcome.reply, None, "{}", row.name);
+            } else {
+                assert_eq!(reply(&outcome).error, Some(error_code::NOT_PERMITTED), "{}", row.name);
+                assert_eq!(outcome.effects, []);
+            }
+        }
+    }
 }
 
 #[test]

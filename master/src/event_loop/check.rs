@@ -29,6 +29,7 @@ impl Master {
             self.check_program().and_then(|()| Check::begin(&self.instance, clock::now()));
         match started {
             Ok(check) => {
+                check.program().clone_into(&mut self.next_program);
                 self.watch(&check);
                 self.check = Some(check);
             }
@@ -154,7 +155,9 @@ impl Master {
             }
         }
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
-        ::log::info!("reloading, generation {}", self.instance.generation.saturating_add(1));
+        let generation = self.instance.generation.saturating_add(1);
+        let program = crate::log::shown(&self.next_program.to_string_lossy());
+        ::log::info!("reloading, generation {generation}, with {program}");
         crate::log::flush();
         self.readiness.checks.stop_all();
         if next == Kind::Silent {
@@ -175,7 +178,13 @@ impl Master {
             let log = crate::log::unwritten();
             (ours.log_unwritten, ours.log_dropped) = (log.bytes, log.dropped);
         }
-        let reason = handover::reexec(&self.instance, &snapshot, next, &self.versions, &kept);
+        let reason = handover::reexec(
+            &self.instance,
+            &snapshot,
+            (next, &self.next_program),
+            &self.versions,
+            &kept,
+        );
         self.set_open_files_for(Image::This);
         self.go_on_preloading();
         self.reopen_notify_socket();

@@ -7,10 +7,10 @@ use std::os::unix::net::UnixStream;
 use einhorn_protocol::key;
 use mio::Interest;
 
+use crate::commands::Rights;
 use crate::control::{Connection, Dialect, Overrun, Reply, ReturnAddress, Topic};
 use crate::pool::RequestNumber;
 use crate::psych::Value;
-use crate::sys::process::own_pid;
 use crate::sys::socket::Peer;
 
 /// Read at once; more waits for its turn, so that nobody is served alone. Nearly every request
@@ -22,6 +22,8 @@ pub(super) struct Client {
     pub(super) stream: UnixStream,
     pub(super) connection: Connection,
     pub(super) peer: Peer,
+    /// What it may ask for.
+    pub(super) rights: Rights,
     /// The upgrade request that it follows, if it follows one.
     pub(super) request: RequestNumber,
     /// It is to be told how a reload went, at these addresses.
@@ -63,11 +65,12 @@ pub(super) enum Turn {
 }
 
 impl Client {
-    pub(super) fn new(stream: OwnedFd, connection: Connection, peer: Peer) -> Self {
+    pub(super) fn new(stream: OwnedFd, connection: Connection, peer: Peer, rights: Rights) -> Self {
         Self {
             stream: stream.into(),
             connection,
             peer,
+            rights,
             request: 0,
             reloads: Vec::new(),
             // Edge-triggered readiness is only told of changes: assume it at first.
@@ -83,7 +86,7 @@ impl Client {
 
     /// The master opened it itself, for a worker (`-g`).
     pub(super) fn is_given(&self) -> bool {
-        self.peer.pid == own_pid()
+        self.rights == Rights::OfAGivenConnection
     }
 
     pub(super) fn note_readiness(&mut self, readiness: Readiness) {

@@ -13,9 +13,9 @@ use mio::unix::SourceFd;
 use mio::{Registry, Token};
 
 use super::client::{Client, Readiness, Turn};
+use super::door::Door;
+use crate::commands::Rights;
 use crate::control::{Budget, Connection, Dialect, Reply, ReturnAddress, heaviest};
-use crate::sys::credentials;
-use crate::sys::process::own_pid;
 use crate::sys::reason;
 use crate::sys::socket::{self, Peer};
 
@@ -30,20 +30,16 @@ pub(super) struct Clients {
     ready: VecDeque<Token>,
     queued: BTreeSet<Token>,
     followers: BTreeSet<Token>,
+    /// Those that have not asked for anything yet; tokens grow with time.
+    silent: BTreeSet<Token>,
+    /// How many have the rights of a worker only.
+    of_workers: usize,
     budget: Budget,
     next_token: usize,
     /// Given up to accept and turn away one client when descriptors have run out.
     spare: Option<File>,
     turned_away: u64,
     someone_waits: bool,
-}
-
-/// Only the master's own user and root may speak.
-fn refusal_of_stranger(peer: Peer) -> Option<Reply> {
-    let own = credentials::own_uid();
-    let message = format!("uid {} may not speak to this master, only {own} and 0", peer.uid);
-    let is_stranger = peer.uid != own && peer.uid != 0;
-    is_stranger.then(|| Reply::failed(error_code::NOT_PERMITTED, message))
 }
 
 /// A descriptor to be given up.
@@ -60,6 +56,8 @@ impl Clients {
             ready: VecDeque::new(),
             queued: BTreeSet::new(),
             followers: BTreeSet::new(),
+            silent: BTreeSet::new(),
+            of_workers: 0,
             budget: Budget::default(),
             next_token: FIRST_TOKEN,
             spare: spare(),
@@ -69,10 +67,10 @@ impl Clients {
     }
 
     /// Takes in everyone who waits at the command socket.
-    pub(super) fn accept_all(&mut self, listener: &OwnedFd) {
+    pub(super) fn accept_all(&mut self, listener: &OwnedFd, door: &Door<'_>) {
         loop {
             match socket::accept(listener) {
-                Ok(Some(stream)) => self.welcome(stream),
+                Ok(Some(stream)) => self.welcome(stream, door),
                 Err(error) if self.turn_away(listener, &error) => {}
                 Ok(None) | Err(_) => return,
             }
@@ -110,7 +108,7 @@ impl Clients {
         goes_on
     }
 
-    fn welcome(&mut self, stream: OwnedFd) {
+    fn welcome(&mut self, stream: OwnedFd, door: &Door<'_>) {
         let peer = match socket::peer(&stream) {
             Ok(peer) => peer,
             Err(error) => {
@@ -118,10 +116,14 @@ impl Clients {
                 return;
             }
         };
-        let refusal = self.refusal(peer);
-        let token = self.insert(stream, Connection::new(peer.uid), peer);
-        if let Some(reply) = refusal {
-            self.refuse(token, &reply, Dialect::Json);
+        let rights = door.rights(peer, &stream).and_then(|rights| self.room_for(peer, rights));
+        let connection = Connection::new(peer.uid);
+        let granted = rights.as_ref().copied().unwrap_or(Rights::OfAWorker);
+        let token = self.insert(stream, connection, peer, granted);
+        match rights {
+            Err(reply) => self.refuse(token, &reply, Dialect::Json),
+            Ok(Rights::OfAGivenConnection) => {}
+            Ok(_) => self.note_silent(token),
         }
     }
 
@@ -132,13 +134,17 @@ impl Clients {
         stream: OwnedFd,
         connection: Connection,
         peer: Peer,
+        door: &Door<'_>,
     ) -> Option<Token> {
-        let Some(reply) = refusal_of_stranger(peer) else {
-            return Some(self.insert(stream, connection, peer));
-        };
-        let token = self.insert(stream, Connection::new(peer.uid), peer);
-        self.refuse(token, &reply, Dialect::Yaml);
-        None
+        match door.rights(peer, &stream) {
+            Ok(rights) => Some(self.insert(stream, connection, peer, rights)),
+            Err(reply) => {
+                let connection = Connection::new(peer.uid);
+                let token = self.insert(stream, connection, peer, Rights::OfAWorker);
+                self.refuse(token, &reply, Dialect::Yaml);
+                None
+            }
+        }
     }
 
     fn refuse(&mut self, token: Token, reply: &Reply, dialect: Dialect) {
@@ -149,29 +155,50 @@ impl Clients {
         client.connection.close_after_flush();
     }
 
-    fn refusal(&self, peer: Peer) -> Option<Reply> {
-        if let Some(reply) = refusal_of_stranger(peer) {
-            return Some(reply);
-        }
+    /// The rights, if there is room for one more. Those that `-g` gives are the master's own
+    /// doing, one a worker.
+    fn room_for(&self, peer: Peer, rights: Rights) -> Result<Rights, Reply> {
         let of_uid = self.per_uid.get(&peer.uid).copied().unwrap_or(0);
-        // Those that `-g` gives are the master's own doing, one a worker.
-        let is_own = peer.pid == own_pid();
-        if !is_own
-            && (self.by_token.len() >= limit::CLIENTS_MAX || of_uid >= limit::CLIENTS_PER_UID_MAX)
-        {
-            let message = format!("too many clients: {} of uid {}", of_uid, peer.uid);
-            return Some(Reply::failed(error_code::OVERLOADED, message));
+        let is_full = self.by_token.len() >= limit::CLIENTS_MAX
+            || of_uid >= limit::CLIENTS_PER_UID_MAX
+            || (rights == Rights::OfAWorker && self.of_workers >= limit::WORKER_CLIENTS_MAX);
+        if rights == Rights::OfAGivenConnection || !is_full {
+            return Ok(rights);
         }
-        None
+        let message = format!("too many clients: {} of uid {}", of_uid, peer.uid);
+        Err(Reply::failed(error_code::OVERLOADED, message))
+    }
+
+    /// It has not said anything yet. Where too many do not, the one that has not for the
+    /// longest goes.
+    fn note_silent(&mut self, token: Token) {
+        self.silent.insert(token);
+        if self.silent.len() > limit::SILENT_CLIENTS_MAX
+            && let Some(oldest) = self.silent.first().copied()
+        {
+            self.cut_off(oldest, "it has asked for nothing yet, and newer clients need the room");
+        }
+    }
+
+    /// It has asked for something.
+    pub(super) fn note_request(&mut self, token: Token) {
+        self.silent.remove(&token);
     }
 
     /// Adds a client, new or handed over. The poll hears of it when its first turn is over:
     /// many have said all by then, and are gone.
-    fn insert(&mut self, stream: OwnedFd, connection: Connection, peer: Peer) -> Token {
+    fn insert(
+        &mut self,
+        stream: OwnedFd,
+        connection: Connection,
+        peer: Peer,
+        rights: Rights,
+    ) -> Token {
         let token = Token(self.next_token);
         self.next_token += 1;
         *self.per_uid.entry(peer.uid).or_default() += 1;
-        let mut client = Client::new(stream, connection, peer);
+        self.of_workers += usize::from(rights == Rights::OfAWorker);
+        let mut client = Client::new(stream, connection, peer, rights);
         self.budget.settle(&mut client.connection);
         self.by_token.insert(token, client);
         self.enqueue(token);
@@ -273,6 +300,8 @@ impl Clients {
         let Some(client) = self.by_token.remove(&token) else { return };
         self.budget.release(&client.connection);
         self.followers.remove(&token);
+        self.silent.remove(&token);
+        self.of_workers -= usize::from(client.rights == Rights::OfAWorker);
         if let Some(count) = self.per_uid.get_mut(&client.peer.uid) {
             *count = count.saturating_sub(1);
             if *count == 0 {

@@ -5,6 +5,7 @@ use std::os::fd::AsRawFd;
 use einhorn_protocol::error_code;
 
 use super::Master;
+use super::door::Door;
 use crate::control::{Reply, Topic};
 use crate::handover::{self, AdoptedClient, ClientRecord};
 use crate::state::Snapshot;
@@ -27,7 +28,9 @@ impl Master {
     pub fn take_over_clients(&mut self, clients: Vec<AdoptedClient>) {
         for AdoptedClient { stream, connection, peer, request } in clients {
             let follows = connection.subscription(Topic::Upgrade).is_some();
-            let Some(token) = self.clients.take_over(stream, connection, peer) else { continue };
+            let door = Door { allowed: &self.instance.allowed, pool: &self.pool };
+            let token = self.clients.take_over(stream, connection, peer, &door);
+            let Some(token) = token else { continue };
             if let Some(client) = self.clients.get_mut(token) {
                 client.request = request;
             }

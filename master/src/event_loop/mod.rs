@@ -7,6 +7,7 @@ mod balance;
 mod check;
 mod client;
 mod clients;
+mod door;
 mod facts;
 mod handed_over;
 mod outer_master;
@@ -16,6 +17,7 @@ mod readiness;
 mod serve;
 mod signals;
 
+use std::ffi::CString;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::time::Duration;
@@ -64,6 +66,8 @@ pub struct Master {
     balance: Balance,
     check: Option<Check>,
     reexec_next: Option<Kind>,
+    /// What has passed the check, and is executed.
+    next_program: CString,
     outer: Option<OuterMaster>,
     title: String,
     listener_facts: Vec<ListenerFacts>,
@@ -104,6 +108,7 @@ impl Master {
             balance: Balance::default(),
             check: None,
             reexec_next: None,
+            next_program: CString::default(),
             log_is_registered: false,
             exit: None,
         })
@@ -134,14 +139,14 @@ impl Master {
     pub fn run(mut self) -> io::Result<Ended> {
         self.take_signals();
         self.reap();
-        self.clients.accept_all(&self.instance.command_socket);
+        self.accept_clients();
         let mut events = Events::with_capacity(256);
         loop {
             self.meet_deadlines();
             self.serve_clients();
             self.hear_workers();
             if self.clients.take_someone_waits() {
-                self.clients.accept_all(&self.instance.command_socket);
+                self.accept_clients();
             }
             self.flush_log();
             self.settle_preloaders();
@@ -164,7 +169,7 @@ impl Master {
             for event in &events {
                 match event.token() {
                     SIGNALS => self.take_signals(),
-                    COMMAND_SOCKET => self.clients.accept_all(&self.instance.command_socket),
+                    COMMAND_SOCKET => self.accept_clients(),
                     LOG => self.flush_log(),
                     CHECK => self.read_check(),
                     PRELOADERS => self.read_preloaders(),

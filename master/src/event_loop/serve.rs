@@ -40,7 +40,12 @@ impl Master {
     fn serve_requests(&mut self, token: Token) {
         for _ in 0..REQUESTS_A_TURN {
             let Some(client) = self.clients.get_mut(token) else { return };
-            let answered = match client.connection.next_request() {
+            let next = client.connection.next_request();
+            if next.is_some() {
+                self.clients.note_request(token);
+            }
+            let Some(client) = self.clients.get_mut(token) else { return };
+            let answered = match next {
                 None => return,
                 Some(Ok(request)) => self.serve_request(token, &request),
                 Some(Err(refusal)) => {
@@ -83,8 +88,9 @@ impl Master {
     }
 
     fn run_command(&self, token: Token, request: &Request) -> Outcome {
-        let caller = self.clients.get(token).map(|client| client.peer.pid);
-        let caller_group = || caller.and_then(process::group_of);
+        let Some(client) = self.clients.get(token) else { return Outcome::default() };
+        let caller = client.peer.pid;
+        let caller_group = || process::group_of(caller);
         let snapshot = || self.capture(false);
         let context = Context {
             pool: &self.pool,
@@ -95,6 +101,8 @@ impl Master {
             verbosity: crate::log::verbosity(),
             check_until: self.check_until(),
             listeners: &self.listener_facts,
+            rights: client.rights,
+            caller,
             caller_group: &caller_group,
             snapshot: &snapshot,
         };

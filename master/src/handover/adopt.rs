@@ -25,7 +25,7 @@ use crate::options::{Files, Launch};
 use crate::pool::{Pool, RequestNumber, Version};
 use crate::settings::AckMode;
 use crate::spawn::{self, Source};
-use crate::start::{self, FilesError, NotifySocket, StartError, WantedFiles};
+use crate::start::{self, Allowed, FilesError, NotifySocket, StartError, WantedFiles};
 use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
 use crate::sys::files::{self, FileKind, Identity};
 use crate::sys::socket::{self, Family, LocalAddress, Peer};
@@ -121,13 +121,18 @@ pub fn adopt(
     for number in inherited.close_rest() {
         ::log::debug!("descriptor {number} is not in the state and closed");
     }
+    let allowed = Allowed::of_those_known(&launch);
     let (command_socket, command_socket_identity) = match command_socket {
         Some(socket) => (socket, command_socket_identity(&snapshot, &files)),
-        None => open_anew(&files)?,
+        None => open_anew(&files, &allowed)?,
     };
+    if let Some(identity) = command_socket_identity {
+        allowed.open_file(&files.command_socket, identity);
+    }
     let listeners = listeners::open_lost(places, launch.settings.backlog);
     let instance = Instance {
         cmd: command(&snapshot, &environment),
+        allowed,
         listeners,
         command_socket,
         command_socket_identity,
@@ -260,8 +265,8 @@ fn command_socket_identity(snapshot: &Snapshot, files: &Files) -> Option<Identit
     }
 }
 
-fn open_anew(wanted: &Files) -> Result<(OwnedFd, Option<Identity>), AdoptError> {
-    let (socket, identity) = start::open_command_socket(&wanted.command_socket)?;
+fn open_anew(wanted: &Files, allowed: &Allowed) -> Result<(OwnedFd, Option<Identity>), AdoptError> {
+    let (socket, identity) = start::open_command_socket(&wanted.command_socket, allowed)?;
     Ok((socket, Some(identity)))
 }
 

@@ -201,6 +201,8 @@ fn ours(
             FdBase::Zero => 0,
             FdBase::One => 1,
         }),
+        allow_uids: instance.launch.allow_uids.iter().map(|name| bytes(name)).collect(),
+        allow_gids: instance.launch.allow_gids.iter().map(|name| bytes(name)).collect(),
         chdir: instance.launch.chdir.as_deref().map(path_bytes),
         versions: versions::capture(versions, pool),
         gc_before_fork: instance.launch.gc_before_fork,

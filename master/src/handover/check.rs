@@ -3,7 +3,7 @@
 //! It runs as a process of its own; the event loop reads what it prints and tells it of its
 //! end. Nothing here waits, and the whole of it has one deadline.
 
-use std::ffi::{CString, OsString};
+use std::ffi::{CStr, CString, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
@@ -99,6 +99,11 @@ impl Check {
                 .monotonic
                 .saturating_add(Duration::from_secs(limit::UPGRADE_CHECK_SECONDS_MAX)),
         })
+    }
+
+    /// What is asked, and is to be executed: looked up once.
+    pub fn program(&self) -> &CStr {
+        &self.program
     }
 
     /// The process that is asked.

@@ -36,9 +36,11 @@ pub(crate) fn merge(typed: Launch, snapshot: &Snapshot) -> Launch {
         OptionName::Nice,
         OptionName::FdBase,
         OptionName::Chdir,
+        OptionName::AllowUid,
+        OptionName::AllowGid,
     ]
     .map(|option| !written(option));
-    let [name, as_fd, kill, preloads, gc, drops, reexec, nice, base, chdir] = takes;
+    let [name, as_fd, kill, preloads, gc, drops, reexec, nice, base, chdir, uids, gids] = takes;
     launch.settings = settings;
     replace(&mut launch.command_name, name, command_name);
     replace(&mut launch.command_socket_as_fd, as_fd, snapshot.command_socket_as_fd);
@@ -50,6 +52,8 @@ pub(crate) fn merge(typed: Launch, snapshot: &Snapshot) -> Launch {
     replace(&mut launch.reexec_as, reexec, snapshot.reexec_commandline.as_deref().map(words));
     replace(&mut launch.nice, nice, from_state(&snapshot.nice));
     replace(&mut launch.fd_base, base, fd_base);
+    replace(&mut launch.allow_uids, uids, words(&ours.allow_uids));
+    replace(&mut launch.allow_gids, gids, words(&ours.allow_gids));
     replace(&mut launch.chdir, chdir, ours.chdir.map(|path| word(path).into()));
     if !snapshot.orig_cmd.is_empty() {
         launch.orig_cmd = words(&snapshot.orig_cmd);

@@ -1,28 +1,28 @@
 //! Becoming the next image of this process.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use super::answer::Kind;
 use super::check::{block, to_c};
 use crate::instance::Instance;
-use crate::spawn::{Versions, program};
+use crate::spawn::Versions;
 use crate::start::Listener;
 use crate::state::Snapshot;
 use crate::sys::exec::{self, Mask};
 use crate::sys::memory_file;
 
 /// Hands `snapshot` and every descriptor in it to the next image. Returns only if that fails,
-/// with the reason; then everything is as it was.
+/// with the reason; then everything is as it was. `program` is what has passed the check.
 pub fn reexec(
     instance: &Instance,
     snapshot: &Snapshot,
-    next: Kind,
+    (next, program): (Kind, &CStr),
     versions: &Versions,
     clients: &[BorrowedFd<'_>],
 ) -> String {
-    match try_reexec(instance, snapshot, next, versions, clients) {
+    match try_reexec(instance, snapshot, (next, program), versions, clients) {
         Ok(never) => match never {},
         Err(reason) => reason,
     }
@@ -31,7 +31,7 @@ pub fn reexec(
 fn try_reexec(
     instance: &Instance,
     snapshot: &Snapshot,
-    next: Kind,
+    (next, program): (Kind, &CStr),
     versions: &Versions,
     clients: &[BorrowedFd<'_>],
 ) -> Result<std::convert::Infallible, String> {
@@ -46,9 +46,6 @@ fn try_reexec(
     }
     let environment = instance.reload_environment();
     let words = instance.reexec_words();
-    let first = words.first().cloned().unwrap_or_default();
-    let program = program::resolve(&first, environment.get("PATH"))
-        .map_err(|error| format!("cannot start the new master: {error}"))?;
     let mut arguments: Vec<CString> = words.iter().map(to_c).collect::<Result<_, _>>()?;
     arguments.push(to_c("--with-state-fd")?);
     arguments.push(to_c(file.as_raw_fd().to_string())?);
@@ -68,8 +65,8 @@ fn try_reexec(
         }
         Kind::Silent => Mask::Cleared,
     };
-    let error = exec::exec(&to_c(&program)?, &arguments, &block(&environment), &keep, mask);
-    Err(format!("cannot execute {}: {error}", program.display()))
+    let error = exec::exec(program, &arguments, &block(&environment), &keep, mask);
+    Err(format!("cannot execute {}: {error}", program.to_string_lossy()))
 }
 
 /// What the next image would read must be what is meant: there is no second try.

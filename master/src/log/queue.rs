@@ -5,8 +5,7 @@
 
 use std::collections::VecDeque;
 
-/// Most bytes that wait to be written; a line beyond them is dropped.
-pub(super) const QUEUE_BYTES_MAX: usize = 256 << 10;
+use einhorn_protocol::limit::LOG_QUEUE_BYTES_MAX;
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
@@ -91,7 +90,7 @@ impl Queue {
     }
 
     fn has_room_for(&self, bytes: &[u8]) -> bool {
-        self.bytes + bytes.len() <= QUEUE_BYTES_MAX
+        self.bytes + bytes.len() <= LOG_QUEUE_BYTES_MAX
     }
 
     fn append(&mut self, bytes: Vec<u8>, stands_for: u64) {
@@ -128,14 +127,14 @@ mod tests {
     #[test]
     fn at_the_limit_and_one_past_it() {
         let mut queue = Queue::default();
-        queue.push(vec![b'x'; QUEUE_BYTES_MAX]);
+        queue.push(vec![b'x'; LOG_QUEUE_BYTES_MAX]);
         assert_eq!(queue.dropped(), 0);
         queue.push(b"y".to_vec());
         queue.push(b"z".to_vec());
         assert_eq!(queue.dropped(), 2);
         queue.push_report(|_| b"no room yet".to_vec());
         assert_eq!(queue.dropped(), 2);
-        queue.advance(QUEUE_BYTES_MAX);
+        queue.advance(LOG_QUEUE_BYTES_MAX);
         queue.push_report(|count| format!("{count} lost\n").into_bytes());
         queue.push(b"after\n".to_vec());
         assert_eq!(queue.dropped(), 0);

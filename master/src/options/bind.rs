@@ -7,6 +7,8 @@ use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
+use einhorn_protocol::limit::LISTENERS_MAX;
+
 use super::address::{AddressError, BindAddress};
 use crate::log::shown;
 
@@ -46,6 +48,9 @@ pub enum BindError {
     /// Twice the same sockets.
     #[error("the same inherited sockets are asked for twice")]
     InheritTwice,
+    /// More sockets than a master opens.
+    #[error("a master opens at most {LISTENERS_MAX} sockets")]
+    TooMany,
 }
 
 impl Bind {
@@ -103,6 +108,9 @@ fn parse_inherit(rest: &[u8]) -> Result<Bind, BindError> {
 /// # Errors
 /// A name, a place or an inherited socket is there twice.
 pub(super) fn check_together(binds: &[Bind]) -> Result<(), (usize, BindError)> {
+    if binds.len() > LISTENERS_MAX {
+        return Err((LISTENERS_MAX, BindError::TooMany));
+    }
     let mut inherited = BTreeSet::new();
     let mut names = BTreeSet::new();
     for (index, bind) in binds.iter().enumerate() {
@@ -148,6 +156,14 @@ mod tests {
         let found =
             found.map(|typed: Vec<String>| typed.join(" ")).map_err(|error| error.to_string());
         assert_eq!(found, expect.map(str::to_owned).map_err(str::to_owned), "{typed:?}");
+    }
+
+    #[test]
+    fn as_many_as_a_master_opens() {
+        let most = vec![Bind::parse(OsStr::new("h:0")).unwrap(); LISTENERS_MAX];
+        assert_eq!(check_together(&most), Ok(()));
+        let more = [most, vec![Bind::parse(OsStr::new("h:0")).unwrap()]].concat();
+        assert_eq!(check_together(&more), Err((LISTENERS_MAX, BindError::TooMany)));
     }
 
     #[test]

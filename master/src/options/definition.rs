@@ -39,6 +39,8 @@ pub enum OptionName {
     SocketPath,
     Pidfile,
     Lockfile,
+    AllowUid,
+    AllowGid,
     DropEnvVar,
     ReexecAs,
     Quiet,
@@ -83,7 +85,7 @@ use Takes::{Nothing, Steps, Value, Values};
 
 /// All options, in the order of the help.
 #[rustfmt::skip]
-pub(super) static DEFINITIONS: [Definition; 39] = [
+pub(super) static DEFINITIONS: [Definition; 41] = [
     row(Name::Bind, "bind", Some('b'), Values("ADDR"), SOCKETS,
         "Open a listening socket for the workers: [NAME=]HOST:PORT, [IPv6]:PORT or unix:PATH, \
          then `,r` to reuse the address (SO_REUSEADDR), `,n` not to block (O_NONBLOCK), \
@@ -180,6 +182,11 @@ pub(super) static DEFINITIONS: [Definition; 39] = [
         "File for the master's pid [default: $TMPDIR/einhorn.pid]"),
     row(Name::Lockfile, "lockfile", Some('f'), Value("PATH"), FILES,
         "Lock held while the command socket is replaced [default: $TMPDIR/einhorn.lock]"),
+    row(Name::AllowUid, "allow-uid", None, Values("USER"), FILES,
+        "Let the user USER, a name or a number, give commands too, beside the master's own user \
+         and root. Repeatable"),
+    row(Name::AllowGid, "allow-gid", None, Values("GROUP"), FILES,
+        "The same for everybody in the group GROUP. Repeatable"),
 
     row(Name::Quiet, "quiet", Some('q'), Steps, OTHER,
         "One step less of logging: errors only. -q and -v cancel each other"),

@@ -37,6 +37,10 @@ pub struct Launch {
     pub pidfile: Option<PathBuf>,
     /// `-f`.
     pub lockfile: Option<PathBuf>,
+    /// `--allow-uid`: names and numbers.
+    pub allow_uids: Vec<OsString>,
+    /// `--allow-gid`: names and numbers.
+    pub allow_gids: Vec<OsString>,
     /// `-g`.
     pub command_socket_as_fd: bool,
     /// `-k`.
@@ -113,6 +117,8 @@ impl Launch {
             socket_path: typed.checked("socket-path", SOCKET_PATH_ALLOWED, socket_path)?,
             pidfile: typed.checked("pidfile", PATH_ALLOWED, path)?,
             lockfile: typed.checked("lockfile", PATH_ALLOWED, path)?,
+            allow_uids: typed.names("allow-uid")?,
+            allow_gids: typed.names("allow-gid")?,
             command_socket_as_fd: matches.get_flag("command-socket-as-fd"),
             kill_children_on_exit: matches.get_flag("kill-children-on-exit"),
             preload: typed.checked("preload", PATH_ALLOWED, path)?,
@@ -135,6 +141,7 @@ const FOLDER_ALLOWED: &str = "the path of a folder";
 const SOCKET_PATH_ALLOWED: &str = "a path of 1 to 107 bytes, as a unix socket's";
 const COMMAND_NAME_ALLOWED: &str = "1 to 200 bytes without / and control characters";
 const VARIABLE_ALLOWED: &str = "a variable's name, without =";
+const NAME_ALLOWED: &str = "a name or a number";
 const WORDS_ALLOWED: &str = "one word or more, with quotes closed";
 const NICE_ALLOWED: &str =
     "MASTER[:WORKER[:RENICE_CMD]], with whole numbers from -20 to 19 for MASTER and WORKER";
@@ -201,6 +208,17 @@ impl Typed<'_> {
                 Ok(name.clone())
             })
             .collect()
+    }
+
+    fn names(&self, option: &'static str) -> Result<Vec<OsString>, OptionError> {
+        let is_good = |name: &OsString| {
+            let bytes = name.as_bytes();
+            !bytes.is_empty() && !bytes.iter().any(u8::is_ascii_control)
+        };
+        match self.all(option).find(|name| !is_good(name)) {
+            Some(bad) => Err(OptionError::value(option, bad, NAME_ALLOWED)),
+            None => Ok(self.all(option).cloned().collect()),
+        }
     }
 
     fn program(&self) -> Result<Vec<OsString>, OptionError> {

@@ -9,6 +9,7 @@ use einhorn_protocol::limit::{self, UNIX_PATH_BYTES_MAX};
 use thiserror::Error;
 
 use crate::control::{LineBuffer, LineTooLong};
+use crate::sys::files::{self, Permissions};
 use crate::sys::interrupt::{self, Awake, InterruptSource};
 use crate::sys::{credentials, socket};
 
@@ -70,7 +71,8 @@ pub enum ConnectError {
     /// Whoever listens could be anybody.
     #[error(
         "refusing to talk to {}: its server runs as uid {server}, which is neither uid {own} \
-         nor root (nothing was sent; if that is the right master, run einhornsh as its user)",
+         nor root, and the folder is not that user's alone (nothing was sent; if that is the \
+         right master, run einhornsh as its user)",
         path.display()
     )]
     Foreign {
@@ -114,7 +116,7 @@ pub(super) enum Received {
     Interrupted,
 }
 
-/// A connection to a server that is ours or root's.
+/// A connection to a server that is trusted.
 #[derive(Debug)]
 pub(super) struct Link {
     stream: UnixStream,
@@ -131,7 +133,8 @@ impl Link {
         let stream = UnixStream::from(socket::connect_unix(path).map_err(failed)?);
         let server = socket::peer(&stream).map_err(failed)?.uid;
         let own = credentials::own_uid();
-        if !is_trusted(server, own) {
+        let folder = path.parent().and_then(|folder| files::permissions(folder).ok());
+        if !is_trusted(server, own, folder) {
             return Err(ConnectError::Foreign { path: path.to_owned(), server, own });
         }
         Ok(Self { stream, input: LineBuffer::new(limit::REPLY_BYTES_MAX) })
@@ -171,10 +174,11 @@ impl Link {
     }
 }
 
-/// Whether requests of the user `own` may go to a server of the user `server`: anybody can
-/// take a name in a shared folder such as `/tmp`.
-fn is_trusted(server: u32, own: u32) -> bool {
-    server == own || server == 0
+/// Whether `server` may be told commands: it is this user or root, or the folder is its own and
+/// nobody else's, so that whoever named the path has named that user.
+fn is_trusted(server: u32, own: u32, folder: Option<Permissions>) -> bool {
+    let is_its_folder = |folder: Permissions| folder.uid == server && folder.mode & 0o022 == 0;
+    server == own || server == 0 || folder.is_some_and(is_its_folder)
 }
 
 fn lost(error: io::Error) -> LinkError {
@@ -204,12 +208,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_own_user_and_root_are_trusted() {
-        assert!(is_trusted(1000, 1000));
-        assert!(is_trusted(0, 1000));
-        assert!(is_trusted(0, 0));
-        assert!(!is_trusted(1001, 1000));
-        assert!(!is_trusted(1000, 0));
+    fn only_the_own_user_root_and_the_owner_of_the_folder_are_trusted() {
+        let folder = |uid, mode| Some(Permissions { uid, gid: uid, mode });
+        let shared = folder(0, 0o1777);
+        assert!(is_trusted(1000, 1000, shared));
+        assert!(is_trusted(0, 1000, shared));
+        assert!(is_trusted(0, 0, None));
+        assert!(!is_trusted(1001, 1000, shared) && !is_trusted(1001, 1000, None));
+        assert!(!is_trusted(1000, 0, shared));
+        assert!(is_trusted(1001, 1000, folder(1001, 0o755)));
+        assert!(!is_trusted(1001, 1000, folder(1002, 0o755)));
+        assert!(!is_trusted(1001, 1000, folder(1001, 0o775)));
+        assert!(!is_trusted(1001, 1000, folder(1001, 0o1777)));
     }
 
     #[test]

@@ -14,6 +14,32 @@ pub enum StartError {
     /// Where the files are cannot be said.
     #[error(transparent)]
     Files(#[from] FilesError),
+    /// A user or a group that this system does not know.
+    #[error(
+        "--{option} {name}: {} (use a name of this system, or a number)",
+        no_such(kind, source)
+    )]
+    Unknown {
+        /// The option.
+        option: &'static str,
+        /// What it names.
+        kind: &'static str,
+        /// The name.
+        name: String,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Another user could put a socket of their own in the command socket's place.
+    #[error(
+        "cannot open the command socket in {}: {danger} (use -d PATH in a folder of your own)",
+        told(.path)
+    )]
+    UnsafeFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        danger: Danger,
+    },
     /// Another master is at this very step.
     #[error(
         "the lock file {} is held by another einhorn that is starting \
@@ -198,6 +224,38 @@ pub enum StartError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// Why a folder is no place for a command socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Danger {
+    /// It is another user's.
+    #[error("the folder belongs to uid {0}, who could put another socket there")]
+    OfAnother(u32),
+    /// Its mode lets anybody in.
+    #[error(
+        "everybody may write to the folder, and nothing (no sticky bit, mode {0:o}) keeps them \
+         from putting another socket there"
+    )]
+    OpenToAll(u32),
+    /// Its mode lets a group in that is not the master's.
+    #[error(
+        "group {gid} may write to the folder, and nothing (no sticky bit, mode {mode:o}) keeps \
+         them from putting another socket there"
+    )]
+    OpenToGroup {
+        /// The group.
+        gid: u32,
+        /// The folder's mode.
+        mode: u32,
+    },
+}
+
+fn no_such(kind: &str, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("there is no such {kind}"),
+        _ => reason(error),
+    }
 }
 
 impl StartError {

@@ -8,6 +8,7 @@
 //! live socket, no file that is no socket, no symlink.
 
 pub mod activation;
+mod allowed;
 mod command_socket;
 mod error;
 pub mod files;
@@ -20,8 +21,9 @@ mod undo;
 use std::os::fd::OwnedFd;
 
 pub use activation::{ActivationError, Socket};
+pub use allowed::Allowed;
 pub use command_socket::open as open_command_socket;
-pub use error::StartError;
+pub use error::{Danger, StartError};
 pub use files::{FilesError, WantedFiles};
 pub use listener::{Listener, open as open_listener};
 pub use notify_socket::NotifySocket;
@@ -57,13 +59,16 @@ pub fn open(
     wanted: &WantedFiles,
     mut sockets: Vec<Socket>,
     backlog: i32,
+    allowed: &Allowed,
 ) -> Result<Opened, StartError> {
     let notify = wanted.notify;
-    let first = open_with(&wanted.files, notify, &mut sockets, backlog, Pidfile::of(wanted));
+    let mut open_with =
+        |files, pidfile| open_with(files, notify, &mut sockets, backlog, allowed, pidfile);
+    let first = open_with(&wanted.files, Pidfile::of(wanted));
     match (first, &wanted.fallback) {
         // No socket has been opened or used yet.
         (Err(conflict), Some(fallback)) if conflict.is_other_master() => {
-            open_with(fallback, notify, &mut sockets, backlog, Pidfile::IsTaken)
+            open_with(fallback, Pidfile::IsTaken)
         }
         (result, _) => result,
     }
@@ -89,6 +94,7 @@ fn open_with(
     notify: bool,
     sockets: &mut Vec<Socket>,
     backlog: i32,
+    allowed: &Allowed,
     pidfile: Pidfile,
 ) -> Result<Opened, StartError> {
     let pidfile_named = pidfile::other_living_process(&files.pidfile);
@@ -96,8 +102,9 @@ fn open_with(
         return Err(StartError::PidfileOfAnother { path: files.pidfile.clone(), pid });
     }
     let mut undo = Undo::default();
+    command_socket::check_folder(&files.command_socket)?;
     let lock = lock::take(&files.lockfile)?;
-    let (command_socket, socket_identity) = command_socket::open(&files.command_socket)?;
+    let (command_socket, socket_identity) = command_socket::open(&files.command_socket, allowed)?;
     undo.made(&files.command_socket, socket_identity);
     drop(lock);
     let wanted = notify.then(|| NotifySocket::open(&files.command_socket));

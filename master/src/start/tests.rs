@@ -40,7 +40,7 @@ impl Place {
             .iter()
             .map(|address| Socket::Wanted(BindAddress::parse(OsStr::new(address)).unwrap()))
             .collect();
-        open(&self.wanted, sockets, 100)
+        open(&self.wanted, sockets, 100, &Allowed::default())
     }
 
     fn names(&self) -> Vec<String> {

@@ -78,6 +78,8 @@ record!(Ours, {
     Optional ping_signal,
     Optional fd_base,
     Usual listen_fds,
+    Usual allow_uids,
+    Usual allow_gids,
     Optional chdir,
     Optional versions,
     Usual gc_before_fork,

@@ -266,6 +266,10 @@ pub struct Ours {
     pub fd_base: Option<u8>,
     /// `--listen-fds`.
     pub listen_fds: bool,
+    /// `--allow-uid`, as typed.
+    pub allow_uids: Vec<Bytes>,
+    /// `--allow-gid`, as typed.
+    pub allow_gids: Vec<Bytes>,
     /// `--chdir`.
     pub chdir: Option<Bytes>,
     /// What the versions that may be started run.

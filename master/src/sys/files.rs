@@ -4,8 +4,8 @@
 use std::ffi::OsString;
 use std::fs::{File, Metadata};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, AtFlags, CWD, FlockOperation, Mode, OFlags};
@@ -132,6 +132,56 @@ pub fn owner(path: &Path) -> io::Result<u32> {
     Ok(path.symlink_metadata()?.uid())
 }
 
+/// Whose a file is, and who may do what with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permissions {
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+    /// The permission bits, `S_ISVTX` included.
+    pub mode: u32,
+}
+
+/// The permissions of what is at `path`, symlinks followed.
+///
+/// # Errors
+/// Those of stat(2).
+pub fn permissions(path: &Path) -> io::Result<Permissions> {
+    path.metadata().map(|metadata| permissions_of(&metadata))
+}
+
+fn permissions_of(metadata: &Metadata) -> Permissions {
+    Permissions { uid: metadata.uid(), gid: metadata.gid(), mode: metadata.mode() & 0o7777 }
+}
+
+/// Gives the very file `identity` at `path` another mode and, if there is one, another group;
+/// a symlink is not followed. At no moment may anybody do more than before or after.
+///
+/// # Errors
+/// Those of open(2), chown(2) and chmod(2); `ENOENT`: another file is there.
+pub fn set_access(path: &Path, identity: Identity, gid: Option<u32>, mode: u32) -> io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let metadata = file.metadata()?;
+    if self::identity(&metadata) != identity {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
+    let now = permissions_of(&metadata);
+    if now.mode == mode && gid.is_none_or(|gid| gid == now.gid) {
+        return Ok(());
+    }
+    // A descriptor that was opened for its path alone takes no fchmod(2), its path does.
+    let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let set_mode = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode));
+    set_mode(now.mode & mode)?;
+    if gid.is_some_and(|gid| gid != now.gid) {
+        set_mode(now.mode & mode & !0o070)?;
+        std::os::unix::fs::chown(&path, None, gid)?;
+    }
+    set_mode(mode)
+}
+
 /// Takes the exclusive lock of an open file without waiting; it ends with the last descriptor
 /// of that open file. Says whether the lock was free.
 ///
@@ -245,7 +295,7 @@ pub fn is_writable_folder(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::fs::symlink;
 
     use super::*;
     use crate::sys::own_process::alone;
@@ -270,6 +320,25 @@ mod tests {
         assert_eq!(kind(folder.path()), Some(FileKind::Directory));
         assert_eq!(kind(Path::new("/dev/null")), Some(FileKind::Other));
         assert_eq!(kind(&folder.path().join("none")), None);
+    }
+
+    #[test]
+    fn access_is_given_to_that_very_file_alone() {
+        let folder = folder();
+        let path = folder.path().join("socket");
+        let _listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+        let (_, identity) = look(&path).unwrap().unwrap();
+        for mode in [0o600, 0o660, 0o666, 0o600] {
+            set_access(&path, identity, None, mode).unwrap();
+            assert_eq!(permissions(&path).unwrap().mode, mode);
+        }
+        let link = folder.path().join("link");
+        symlink(&path, &link).unwrap();
+        assert!(set_access(&link, identity, None, 0o666).is_err());
+        let other = folder.path().join("other");
+        std::fs::write(&other, "").unwrap();
+        assert!(set_access(&other, identity, None, 0o666).is_err());
+        assert_eq!(permissions(&path).unwrap().mode, 0o600);
     }
 
     #[test]

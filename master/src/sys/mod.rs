@@ -22,6 +22,7 @@ pub mod log_sink;
 pub mod memory_file;
 pub mod observe;
 pub mod other_pipes;
+pub mod peer_groups;
 pub mod priority;
 pub mod process;
 mod reason;

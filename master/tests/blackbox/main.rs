@@ -5,6 +5,7 @@
 //! a generous end.
 #![expect(clippy::disallowed_methods, reason = "tests start and time the processes they observe")]
 
+mod access;
 mod balance;
 mod command_line;
 mod command_socket_hostile;

@@ -57,6 +57,7 @@ fn act() {
             "ack-as-ruby" => confirmed(&ack_as_yaml()),
             "ack-by-descriptor" => by_descriptor(&ack_as_json()),
             "ping" => einhorn_worker::ping(object).unwrap(),
+            "ask-by-descriptor" => ask_by_descriptor(object),
             "ping-by-descriptor" => by_descriptor(&ping_as_json(object)),
             "become-master-alone" => become_master_alone(),
             "talk" => talk(object),
@@ -126,11 +127,24 @@ fn confirmed(line: &str) {
 }
 
 fn by_descriptor(line: &str) {
+    given_connection().write_all(line.as_bytes()).unwrap();
+}
+
+/// Says what the answer is.
+fn ask_by_descriptor(command: &str) {
+    let mut master = given_connection();
+    writeln!(master, "{}", json!({"command": command})).unwrap();
+    let mut answer = String::new();
+    BufReader::new(master).read_line(&mut answer).unwrap();
+    say(&answer);
+}
+
+fn given_connection() -> UnixStream {
     let number = env::var("EINHORN_SOCK_FD").unwrap().parse().unwrap();
     // A number alone is nothing that safe code can write to; a duplicate of it is.
     let own = pidfd_open(getpid(), PidfdFlags::empty()).unwrap();
     let descriptor = pidfd_getfd(own, number, PidfdGetfdFlags::empty()).unwrap();
-    UnixStream::from(descriptor).write_all(line.as_bytes()).unwrap();
+    UnixStream::from(descriptor)
 }
 
 /// What makes a worker that serves go stale.
