@@ -11,7 +11,7 @@ use einhorn_bench::master::Master;
 use einhorn_bench::statistics::Sample;
 use einhorn_bench::wait;
 
-use crate::row::Row;
+use crate::row::{Row, Wanted};
 use crate::setup::Setup;
 use crate::start::LIMIT;
 
@@ -28,13 +28,17 @@ const RUN: Duration = Duration::from_secs(3);
 const RUN_QUICK: Duration = Duration::from_secs(1);
 
 /// Ways to bind, and what they are called.
-const WAYS: [(&str, &str); 1] = [("127.0.0.1:0", "one shared queue")];
+const WAYS: [(&str, &str); 2] =
+    [("127.0.0.1:0", "one shared queue"), (BALANCED, "a queue for each")];
+const BALANCED: &str = "127.0.0.1:0,balance";
+/// What the busiest of balanced workers may have over the mean, where there is time to spare.
+const WANTED: f64 = 1.2;
 
 pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let mut rows = Vec::new();
-    for (address, name) in WAYS {
+    for (bind, name) in WAYS {
         let number = WORKERS.to_string();
-        let options = ["-q", "-b", address, "-n", &number, "-m", "manual"];
+        let options = ["-q", "-b", bind, "-n", &number, "-m", "manual"];
         let program = [setup.worker.as_os_str(), "serve".as_ref()];
         let variables = [setup.report_to()];
         let mut master = Master::spawn(&setup.einhorn, &options, &program, &variables)?;
@@ -50,7 +54,9 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
                 ratios.push(busiest_over_mean(&tally));
             }
             let what = format!("busiest worker over mean of 8, {:.0} % load, {name}", part * 100.0);
-            rows.push(Row::alone(what, "×", Sample::new(ratios)));
+            let row = Row::alone(what, "×", Sample::new(ratios));
+            let is_bound = bind == BALANCED && part < 0.5;
+            rows.push(if is_bound { row.wanted(Wanted::Value(WANTED)) } else { row });
         }
         master.stop()?;
     }

@@ -3,6 +3,7 @@
 //! written there as Markdown and the ratios as a picture; with QUICK=1 in the environment there
 //! are fewer rounds. Nothing is asserted but that the driver sees losses where there are some.
 
+mod balance;
 mod bare;
 mod evenness;
 mod idle;
@@ -39,6 +40,7 @@ const PARTS: &[(&str, Part)] = &[
     ("idle", idle::idle),
     ("latency", latency::run),
     ("evenness", evenness::run),
+    ("balance", balance::run),
     ("preloaded", preloaded::run),
 ];
 
