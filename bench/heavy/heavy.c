@@ -26,17 +26,20 @@ static void load(void) {
     double seconds = atof(variable("BENCH_LOAD_SECONDS"));
     count = strtoul(variable("BENCH_LOAD_BYTES"), NULL, 10) / sizeof *records;
     records = malloc(count * sizeof *records);
-    if (!records) abort();
+    if (!records)
+        abort();
     uint32_t state = 1;
     do {
-        for (size_t n = 0; n < count; n++) records[n] = state = state * 1664525 + 1013904223;
+        for (size_t n = 0; n < count; n++)
+            records[n] = state = state * 1664525 + 1013904223;
     } while ((double)clock() / CLOCKS_PER_SEC < seconds);
 }
 
 /* Every record is looked at. */
 static void use(void) {
     volatile uint32_t sum = 0;
-    for (size_t n = 0; n < count; n++) sum += records[n];
+    for (size_t n = 0; n < count; n++)
+        sum += records[n];
 }
 
 static void done(void) {
@@ -58,7 +61,8 @@ int main(void) {
     sigaddset(&signals, SIGUSR1);
     sigaddset(&signals, SIGUSR2);
     sigprocmask(SIG_BLOCK, &signals, NULL);
-    if (!failed) failed = einhorn_ack();
+    if (!failed)
+        failed = einhorn_ack();
     if (failed) {
         fprintf(stderr, "%s\n", einhorn_strerror(failed));
         return 1;
