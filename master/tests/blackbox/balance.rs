@@ -17,9 +17,14 @@ fn code(version: usize) -> String {
 }
 
 fn server(number: &str, binds: &[&str]) -> Master {
+    server_with(&[], number, binds)
+}
+
+fn server_with(others: &[&str], number: &str, binds: &[&str]) -> Master {
     let folder = Folder::new();
     let script = folder.script("server", &code(0));
     let mut options = vec!["-n", number, "-m", "manual", "-s", "0.01"];
+    options.extend(others);
     options.extend(binds.iter().flat_map(|bind| ["-b", bind]));
     let master = Launch::within(folder, &options, &[script]).start();
     master.wait_for_up(number.parse().unwrap());
@@ -130,9 +135,12 @@ fn who_waits_in_the_queue_of_a_slot_that_goes_is_served_first() {
         for _ in 0..32 {
             assert_eq!(answer(&mut ask(address)), stays, "{host}");
         }
-        let worker = master.status();
-        let worker = workers(&worker).into_iter().find(|w| w["slot"] == 1).unwrap().clone();
-        assert_eq!(worker["signaled"], json!([]), "{host}");
+        // The queue has been looked at several times by then.
+        master.wait_for("half a second of draining", |status| {
+            let worker = workers(status).into_iter().find(|w| w["slot"] == 1).unwrap();
+            assert_eq!(worker["signaled"], json!([]), "{host}");
+            worker["due"]["seconds"].as_f64().unwrap() < 9.5
+        });
         send(goes, Signal::CONT);
         let answered: BTreeSet<i32> = clients.iter_mut().map(answer).collect();
         assert_eq!(answered, [stays, goes].into(), "{host}");
@@ -173,12 +181,14 @@ fn the_queue_of_a_dead_worker_is_the_next_one_s() {
 
 #[test]
 fn a_reload_keeps_slots_and_queues() {
-    let master = server("3", &["127.0.0.1:0,balance"]);
+    // By the convention of socket activation too: each worker finds its queue in its place.
+    let others = ["--listen-fds", "--stop-signal", "USR2"];
+    let master = server_with(&others, "3", &["127.0.0.1:0", "127.0.0.1:0,balance"]);
     let before = wait_for_slots(&master, 3);
     let slots = |status: &Json| -> Vec<(u64, i32)> {
         (0..3).map(|slot| (slot, worker_in(status, slot))).collect()
     };
-    let address = SocketAddr::from(([127, 0, 0, 1], port(&before, 0)));
+    let address = SocketAddr::from(([127, 0, 0, 1], port(&before, 1)));
     let last = worker_in(&before, 2);
     Process::of(last).accepted_while_stopped();
     let mut clients = ask_both(address);
