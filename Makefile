@@ -74,6 +74,10 @@ conformance: setup ## the table: rows that must hold, in every language (EINHORN
 packages: setup ## every package, into dist/
 	packaging/build
 
+.PHONY: generate
+generate: ## man pages, completions and the tables of docs/, from the program's own tables
+	$(CARGO) run --quiet -p einhorn-handbook
+
 .PHONY: bench
 bench: static ## the measurements, as ratios to a floor in the same run (QUICK=1: under two minutes)
 	$(CARGO) build --release -p time_server -p einhorn-c -p einhorn-bench

@@ -2,7 +2,7 @@
 
 /// The line is no mapping, no valid YAML or JSON, or has a duplicate key.
 pub const MALFORMED: &str = "malformed";
-/// The line is longer than [`crate::limit::LINE_BYTES_MAX`]; the connection is closed.
+/// The line is longer than [`crate::limit::LINE_BYTES_MAX`] bytes; the connection is closed.
 pub const LINE_TOO_LONG: &str = "line_too_long";
 /// Nested deeper than [`crate::limit::NESTING_MAX`]; the connection is closed.
 pub const TOO_DEEP: &str = "too_deep";
