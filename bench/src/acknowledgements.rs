@@ -9,6 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::socket::getsockopt;
+use nix::sys::socket::sockopt::PeerCredentials;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::interrupt;
@@ -28,12 +30,13 @@ impl DoneSocket {
         Ok(Self(UnixListener::bind(path).context("cannot listen for workers")?))
     }
 
-    /// Returns once `count` more workers are done.
+    /// Returns once `count` more workers are done, with their pids.
     ///
     /// # Errors
     /// They are not within `limit`.
-    pub fn wait_for(&self, count: usize, limit: Duration) -> Result<()> {
+    pub fn wait_for(&self, count: usize, limit: Duration) -> Result<Vec<u32>> {
         let deadline = Instant::now() + limit;
+        let mut pids = Vec::with_capacity(count);
         for number in 0..count {
             while !self.is_ready()? {
                 interrupt::check()?;
@@ -41,6 +44,18 @@ impl DoneSocket {
                     bail!("only {number} of {count} workers were acknowledged in time");
                 }
             }
+            let (worker, _) = self.0.accept()?;
+            pids.extend(u32::try_from(getsockopt(&worker, PeerCredentials)?.pid()));
+        }
+        Ok(pids)
+    }
+
+    /// Forgets those that are done and were not waited for.
+    ///
+    /// # Errors
+    /// Those of accept.
+    pub fn drain(&self) -> Result<()> {
+        while self.is_ready()? {
             self.0.accept()?;
         }
         Ok(())

@@ -89,7 +89,10 @@ fn parse(answer: &[u8]) -> Result<Server, Loss> {
     };
     let (head, body) = answer.split_at(end + 4);
     let head = std::str::from_utf8(head).map_err(|_| Loss::Wrong)?;
-    let length = head.lines().find_map(|line| line.strip_prefix("Content-Length: ")?.parse().ok());
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("Content-Length").then(|| value.trim().parse().ok())?
+    });
     let length: usize = length.ok_or(Loss::Wrong)?;
     if body.len() < length {
         return Err(Loss::Short);

@@ -14,9 +14,7 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// The system refuses to block signals or to start a thread.
 pub fn catch() -> Result<()> {
-    let mut signals = SigSet::empty();
-    signals.add(Signal::SIGINT);
-    signals.add(Signal::SIGTERM);
+    let signals = caught();
     signals.thread_block().context("cannot block signals")?;
     thread::Builder::new()
         .name("signals".to_owned())
@@ -29,6 +27,22 @@ pub fn catch() -> Result<()> {
         })
         .context("cannot start a thread")?;
     Ok(())
+}
+
+fn caught() -> SigSet {
+    [Signal::SIGINT, Signal::SIGTERM].into_iter().collect()
+}
+
+/// Starts something that is to be stopped by TERM: a process inherits what its parent blocks,
+/// and many programs never unblock it.
+///
+/// # Errors
+/// Those of `start`, or of changing the mask.
+pub fn without_blocked_signals<T>(start: impl FnOnce() -> std::io::Result<T>) -> Result<T> {
+    caught().thread_unblock()?;
+    let started = start();
+    caught().thread_block()?;
+    Ok(started?)
 }
 
 /// # Errors

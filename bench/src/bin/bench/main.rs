@@ -8,6 +8,7 @@ mod bare;
 mod evenness;
 mod idle;
 mod latency;
+mod peers;
 mod preloaded;
 mod replace;
 mod report;
@@ -23,6 +24,7 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result, bail};
 use einhorn_bench::{interrupt, machine};
 
+use self::peers::Peers;
 use self::report::Report;
 use self::row::Row;
 use self::setup::Setup;
@@ -30,7 +32,9 @@ use self::setup::Setup;
 /// Measures something.
 type Part = fn(&Setup) -> Result<Vec<Row>>;
 
-/// In the order of the table.
+const PEERS: &str = "peers";
+
+/// In the order of the table; [`PEERS`] comes after them.
 const PARTS: &[(&str, Part)] = &[
     ("start", start::run),
     ("upgrade", replace::upgrades),
@@ -64,13 +68,21 @@ fn run() -> Result<()> {
     let arguments = Arguments::read()?;
     let is_quick = env::var("QUICK").is_ok_and(|value| !value.is_empty() && value != "0");
     let setup = Setup::new(is_quick)?;
-    let mut report =
-        Report { facts: machine::describe(&setup.einhorn), is_quick, rows: Vec::new() };
+    let mut report = Report {
+        facts: machine::describe(&setup.einhorn),
+        is_quick,
+        rows: Vec::new(),
+        peers: Peers::default(),
+    };
     for (name, part) in PARTS {
-        if arguments.parts.is_empty() || arguments.parts.iter().any(|word| word == name) {
+        if arguments.wants(name) {
             eprintln!("measuring: {name}");
             report.rows.extend(part(&setup).with_context(|| name)?);
         }
+    }
+    if arguments.wants(PEERS) {
+        eprintln!("measuring: {PEERS}");
+        report.peers = peers::run(&setup)?;
     }
     print!("{}", report.text());
     match arguments.write_to {
@@ -80,6 +92,10 @@ fn run() -> Result<()> {
 }
 
 impl Arguments {
+    fn wants(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|word| word == part)
+    }
+
     fn read() -> Result<Self> {
         let mut arguments = Self { parts: Vec::new(), write_to: None };
         let mut words = env::args().skip(1);
@@ -87,7 +103,7 @@ impl Arguments {
             if word == "--write-to" {
                 let folder = words.next().context("--write-to needs a folder")?;
                 arguments.write_to = Some(folder.into());
-            } else if PARTS.iter().any(|(name, _)| *name == word) {
+            } else if word == PEERS || PARTS.iter().any(|(name, _)| *name == word) {
                 arguments.parts.push(word);
             } else {
                 let names = PARTS.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");

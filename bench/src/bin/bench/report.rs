@@ -8,6 +8,7 @@ use einhorn_bench::bars::{self, Bar, Group};
 use einhorn_bench::statistics::Sample;
 use einhorn_bench::table::Table;
 
+use crate::peers::{Peer, Peers};
 use crate::row::{Row, Wanted, number};
 
 /// All that a run has shown.
@@ -16,6 +17,7 @@ pub(crate) struct Report {
     pub(crate) facts: Vec<String>,
     pub(crate) is_quick: bool,
     pub(crate) rows: Vec<Row>,
+    pub(crate) peers: Peers,
 }
 
 const HEADER: [&str; 10] =
@@ -26,13 +28,35 @@ The columns floor and einhorn are medians, measured in turns in one run. The spr
 middle half of einhorn's values, in parts of the median. The ratio is einhorn over floor, of the \
 medians and of the least values; `at best` means that only the least values reach what is wanted.";
 
+const PEERS_HEADER: [&str; 10] = [
+    "worker program",
+    "who",
+    "worker",
+    "to 4 ready, ms",
+    "upgrade",
+    "lost",
+    "took, s",
+    "p50, ms",
+    "p99, ms",
+    "supervisor, KiB",
+];
+
+const PEERS_LEGEND: &str = "\
+Four workers and sixteen clients, a new connection for each request, which takes 10 ms. Lost are \
+requests without a whole answer, of all runs, around one upgrade each by the procedure that the \
+tool's documentation gives; it took until the last old worker was gone. The supervisor is all \
+of the tool's processes that are no workers. Other figures are medians. einhorn's upgrade of \
+workers that acknowledge includes its reload; Ruby workers count as up after a second.";
+
 const TEXT_FILE: &str = "README.md";
 const PICTURE_FILE: &str = "ratios.svg";
 
 impl Report {
     /// For a terminal.
     pub(crate) fn text(&self) -> String {
-        format!("\n  {}\n\n{}\n{LEGEND}\n", self.facts.join("\n  "), self.table().render())
+        let (facts, table) = (self.facts.join("\n  "), self.table().render());
+        let peers = self.peers_text(Table::render);
+        format!("\n  {facts}\n\n{table}\n{LEGEND}\n{peers}")
     }
 
     /// Writes the table and the picture into `folder`.
@@ -50,10 +74,27 @@ impl Report {
         let quick = if self.is_quick { "\nFew rounds only (`QUICK=1`).\n" } else { "" };
         format!(
             "# Benchmarks\n\nWritten by `make bench`, in one run on one machine.\n{quick}\n- {}\n\n\
-             ![Ratios to the floor]({PICTURE_FILE})\n\n{}\n{LEGEND}\n",
+             ![Ratios to the floor]({PICTURE_FILE})\n\n{}\n{LEGEND}\n{}",
             self.facts.join("\n- "),
-            self.table().markdown()
+            self.table().markdown(),
+            self.peers_text(Table::markdown)
         )
+    }
+
+    fn peers_text(&self, render: impl Fn(&Table) -> String) -> String {
+        let Peers { measured, left_out } = &self.peers;
+        if measured.is_empty() && left_out.is_empty() {
+            return String::new();
+        }
+        let mut table = Table::new(PEERS_HEADER);
+        for peer in measured {
+            table.row(&peer_cells(peer));
+        }
+        let left_out = match &left_out[..] {
+            [] => String::new(),
+            names => format!("\nLeft out: {}.\n", names.join("; ")),
+        };
+        format!("\n## Beside others\n\n{}\n{PEERS_LEGEND}\n{left_out}", render(&table))
     }
 
     fn table(&self) -> Table {
@@ -87,7 +128,33 @@ impl Report {
         };
         let bars = std::iter::once(floor).chain(bars).collect();
         let title = "time over floor, of the medians (red: what is wanted)".to_owned();
-        bars::svg("einhorn beside the floor", &[Group { title, bars }])
+        let mut groups = vec![Group { title, bars }];
+        if !self.peers.measured.is_empty() {
+            groups.extend([
+                self.peer_group("from the start to 4 workers ready, ms", |peer| {
+                    peer.start.median()
+                }),
+                self.peer_group("p99 latency around an upgrade, ms", |peer| peer.p99.median()),
+                self.peer_group("memory of the supervisor, MiB", |peer| {
+                    peer.supervisor.median() / 1024.0
+                }),
+                self.peer_group("requests lost in upgrades", |peer| {
+                    f64::from(u32::try_from(peer.lost).unwrap_or(u32::MAX))
+                }),
+            ]);
+        }
+        bars::svg("einhorn beside the floor, and beside others", &groups)
+    }
+
+    fn peer_group(&self, title: &str, of: impl Fn(&Peer) -> f64) -> Group {
+        let bar = |peer: &Peer| Bar {
+            label: format!("{} ({})", peer.name, peer.family),
+            value: of(peer),
+            text: number(of(peer)),
+            mark: None,
+            is_ours: peer.name.starts_with("einhorn"),
+        };
+        Group { title: title.to_owned(), bars: self.peers.measured.iter().map(bar).collect() }
     }
 }
 
@@ -106,6 +173,21 @@ fn cells(row: &Row) -> [String; HEADER.len()] {
         if_repeated(of_ratio(Sample::min)),
         row.wanted.map(wanted).unwrap_or_default(),
         row.verdict().map(|verdict| verdict.name().to_owned()).unwrap_or_default(),
+    ]
+}
+
+fn peer_cells(peer: &Peer) -> [String; PEERS_HEADER.len()] {
+    [
+        peer.family.to_owned(),
+        peer.name.clone(),
+        peer.worker.to_owned(),
+        number(peer.start.median()),
+        peer.procedure.to_owned(),
+        if peer.lost == 0 { "0".to_owned() } else { format!("{} ({})", peer.lost, peer.losses) },
+        number(peer.upgrade.median()),
+        number(peer.p50.median()),
+        number(peer.p99.median()),
+        number(peer.supervisor.median()),
     ]
 }
 

@@ -1,0 +1,4 @@
+# frozen_string_literal: true
+
+worker_processes 4
+preload_app false
