@@ -6,9 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-PREFIX ?= /usr/local
-DESTDIR ?=
-BINDIR = $(DESTDIR)$(PREFIX)/bin
+export PREFIX ?= /usr/local
+export DESTDIR ?=
 
 .PHONY: help
 help: ## list the targets
@@ -88,11 +87,13 @@ doc: ## the Rust documentation
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
 
 .PHONY: install
-install: static ## binaries and the C library into PREFIX (/usr/local), below DESTDIR
+install: static ## programs, man pages, completions, C library, unit into PREFIX (/usr/local), below DESTDIR
 	$(CARGO) build --release -p einhorn-c
-	install -d $(BINDIR)
-	install -m 755 $(STATIC)/einhorn $(STATIC)/einhornsh $(BINDIR)
-	FROM=target/release DESTDIR=$(DESTDIR) PREFIX=$(PREFIX) sdk-c/install
+	FROM=$(STATIC) CFROM=target/release packaging/install
+
+.PHONY: uninstall
+uninstall: ## remove what `make install` put there
+	packaging/install --remove
 
 .PHONY: clean
 clean: ## remove what was built

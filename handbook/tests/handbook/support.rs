@@ -68,10 +68,21 @@ pub(crate) fn programs() -> &'static PathBuf {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let mut build = Command::new(cargo);
+        let mut build = Command::new(&cargo);
         build.current_dir(project()).args(["build", "--quiet", "--bins"]);
-        build.args(["--package", "einhorn", "--package", "time_server"]);
+        for package in ["einhorn", "time_server"] {
+            build.args(["--package", package]);
+        }
         assert!(build.status().unwrap().success());
+        let mut library = Command::new(&cargo);
+        library.current_dir(project()).args([
+            "build",
+            "--quiet",
+            "--lib",
+            "--package",
+            "einhorn-c",
+        ]);
+        assert!(library.status().unwrap().success());
         project().canonicalize().unwrap().join("target/debug")
     })
 }
