@@ -80,6 +80,7 @@ generate: ## man pages, completions and the tables of docs/, from the program's 
 .PHONY: bench
 bench: static ## the measurements, as ratios to a floor in the same run (QUICK=1: under two minutes)
 	$(CARGO) build --release -p time_server -p einhorn-c -p einhorn-bench
+	bench/peers/setup
 	EINHORN=$(STATIC)/einhorn target/release/bench --write-to $(if $(QUICK),target/bench,docs/benchmarks)
 
 .PHONY: doc
