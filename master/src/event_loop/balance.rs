@@ -153,7 +153,7 @@ impl Master {
                     if !std::mem::replace(&mut self.balance.said_blind, true) {
                         ::log::warn!(
                             "cannot see handshakes in progress: {}; a queue is taken for empty \
-                             when nobody has waited in it for {} s",
+                             when nobody waits in it after {} s",
                             reason(&error),
                             HANDSHAKE_GRACE.as_secs()
                         );
