@@ -7,4 +7,5 @@ mod exchange;
 mod install;
 mod links;
 mod made;
+mod runnable;
 mod support;
