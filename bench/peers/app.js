@@ -32,8 +32,6 @@ function work() {
       const master = net.connect(process.env.EINHORN_SOCK_PATH);
       master.write(`${JSON.stringify({ command: 'worker:ack', pid: process.pid })}\n`);
     }
-    // pm2 waits for this one.
-    process.send?.('ready');
     net.connect(process.env.BENCH_DONE_PATH, function () {
       this.destroy();
     });

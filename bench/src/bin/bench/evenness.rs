@@ -23,7 +23,7 @@ const CAPACITY: f64 = 8.0 * 1000.0 / 4.0;
 const LOADS: [f64; 2] = [0.25, 0.9];
 /// More than can be under way at the higher load.
 const CLIENTS: usize = 32;
-const RUNS: usize = 5;
+const RUNS: usize = 3;
 const RUN: Duration = Duration::from_secs(3);
 const RUN_QUICK: Duration = Duration::from_secs(1);
 

@@ -80,7 +80,8 @@ fn run() -> Result<()> {
             report.rows.extend(part(&setup).with_context(|| name)?);
         }
     }
-    if arguments.wants(PEERS) {
+    // They take minutes: a quick look does without, unless it asks for them.
+    if arguments.wants(PEERS) && !(is_quick && arguments.parts.is_empty()) {
         eprintln!("measuring: {PEERS}");
         report.peers = peers::run(&setup)?;
     }

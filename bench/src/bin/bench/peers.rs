@@ -19,7 +19,7 @@ use crate::setup::Setup;
 pub(crate) const WORKERS: usize = 4;
 const CLIENTS: usize = 16;
 const TARGET: &str = "/?ms=10";
-const RUNS: usize = 3;
+const RUNS: usize = 2;
 /// The load before and after an upgrade.
 const AROUND: Duration = Duration::from_secs(1);
 const LIMIT: Duration = Duration::from_secs(45);

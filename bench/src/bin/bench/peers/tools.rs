@@ -214,13 +214,7 @@ pub(super) static TOOLS: [Tool; 13] = [
             let app = place.file("app.js");
             words(
                 &place.node("pm2-runtime"),
-                &[
-                    Path::new("start"),
-                    &app,
-                    Path::new("-i"),
-                    Path::new("4"),
-                    Path::new("--wait-ready"),
-                ],
+                &[Path::new("start"), &app, Path::new("-i"), Path::new("4")],
             )
         },
         upgrade: Upgrade::Command(|place| {
@@ -235,11 +229,10 @@ pub(super) static TOOLS: [Tool; 13] = [
         program: |place| place.einhorn.clone(),
         version: &["--version"],
         command: |place| {
-            let script = format!(
-                "exec puma --quiet -t 8:8 -b fd://$EINHORN_FD_0 {}",
-                place.file("config.ru").display()
-            );
-            einhorn_timed(place, &["--stop-signal", "TERM"], &["/bin/sh", "-c", &script])
+            let bind = format!("tcp://127.0.0.1:{}", place.port);
+            let app = place.file("config.ru").display().to_string();
+            let program = ["puma", "--quiet", "-t", "8:8", "-b", &bind, &app];
+            einhorn_timed(place, &["--stop-signal", "TERM", "--listen-fds"], &program)
         },
         upgrade: Upgrade::Command(einhorn_upgrade),
     },
