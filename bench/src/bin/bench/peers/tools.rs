@@ -208,8 +208,12 @@ pub(super) static TOOLS: [Tool; 13] = [
         name: "pm2",
         worker: "node app.js, cluster mode",
         procedure: "pm2 reload",
-        program: |place| place.node("pm2"),
-        version: &["--version"],
+        // Asked itself, it would leave a daemon behind.
+        program: |_| "node".into(),
+        version: &[
+            "-p",
+            "require('./target/bench/peers/node/node_modules/pm2/package.json').version",
+        ],
         command: |place| {
             let app = place.file("app.js");
             words(
