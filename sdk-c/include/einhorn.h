@@ -178,7 +178,7 @@ int einhorn_graceful_shutdown_fd(void);
 const char *einhorn_strerror(int error);
 
 #ifdef __cplusplus
-} // extern "C"
-#endif // __cplusplus
+}  // extern "C"
+#endif  // __cplusplus
 
-#endif /* EINHORN_H */
+#endif  /* EINHORN_H */
