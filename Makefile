@@ -56,6 +56,11 @@ unit: ## unit tests
 sim: ## the policy in a simulated world, a million random steps (STEPS=n, SEED=n to replay one history)
 	$(CARGO) test -p einhorn --lib simulation::run::simulate -- --ignored --exact --nocapture
 
+.PHONY: soak
+soak: build ## ten minutes under load while everything happens to it (SOAK_SECONDS=n, SEED=n)
+	$(CARGO) build --release -p einhorn-bench
+	target/release/soak
+
 .PHONY: setup
 setup: ## install what the tests of every language need
 	packaging/setup

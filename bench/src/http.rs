@@ -1,7 +1,7 @@
 //! One request on a connection of its own, and every way in which it can be lost.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
@@ -37,7 +37,8 @@ pub enum Loss {
 }
 
 impl Loss {
-    fn of(error: &io::Error) -> Self {
+    /// What an error of a connection means.
+    pub fn of(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::ConnectionRefused => Self::Refused,
             io::ErrorKind::ConnectionReset
@@ -71,12 +72,30 @@ pub fn get(address: SocketAddr, target: &str) -> Result<Server, Loss> {
     parse(&answer)
 }
 
+/// The same on a connection that has just been made, and has its own limits of time.
+///
+/// # Errors
+/// Says how the request was lost.
+pub fn get_over(connection: impl Read + Write, target: &str) -> Result<Server, Loss> {
+    let answer =
+        exchange_over(connection, target, "localhost").map_err(|error| Loss::of(&error))?;
+    parse(&answer)
+}
+
 fn exchange(address: SocketAddr, target: &str) -> io::Result<Vec<u8>> {
     let limit = Duration::from_secs(REQUEST_SECONDS_MAX);
-    let mut connection = TcpStream::connect_timeout(&address, limit)?;
+    let connection = TcpStream::connect_timeout(&address, limit)?;
     connection.set_read_timeout(Some(limit))?;
     connection.set_write_timeout(Some(limit))?;
-    let request = format!("GET {target} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    exchange_over(connection, target, &address.to_string())
+}
+
+fn exchange_over(
+    mut connection: impl Read + Write,
+    target: &str,
+    host: &str,
+) -> io::Result<Vec<u8>> {
+    let request = format!("GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     connection.write_all(request.as_bytes())?;
     let mut answer = Vec::with_capacity(512);
     connection.take(ANSWER_BYTES_MAX).read_to_end(&mut answer)?;

@@ -16,6 +16,7 @@ pub mod master;
 pub mod process;
 pub mod programs;
 pub mod servers;
+pub mod soaked;
 pub mod statistics;
 pub mod table;
 pub mod wait;

@@ -40,6 +40,8 @@ pub struct Status {
     pub pid: u32,
     /// The port of the first listening socket.
     pub port: Option<u16>,
+    /// The port of each listening socket, where it has one.
+    pub ports: Vec<Option<u16>>,
     /// How often the master was reloaded.
     pub generation: u64,
     /// Whether an upgrade is in progress.
@@ -257,11 +259,25 @@ pub fn without_master(command: &mut Command) -> &mut Command {
 }
 
 impl Status {
+    /// Asks the master that listens at `socket`.
+    ///
+    /// # Errors
+    /// No answer, or one without what it must have.
+    pub fn ask(socket: &Path) -> Result<Self> {
+        let mut connection = CommandSocket::connect(socket).context("cannot ask for status")?;
+        let text = connection.call(command::STATUS, &["json"])?;
+        let status = serde_json::from_str(&text).context("status is not JSON")?;
+        Self::read(&status).with_context(|| format!("status lacks something: {text}"))
+    }
+
     fn read(status: &Value) -> Option<Self> {
         let workers = status["workers"].as_array()?.iter().filter_map(WorkerStatus::read);
+        let port = |listener: &Value| listener["port"].as_u64()?.try_into().ok();
+        let ports: Vec<_> = status["listeners"].as_array()?.iter().map(port).collect();
         Some(Self {
             pid: status["pid"].as_u64()?.try_into().ok()?,
-            port: status["listeners"][0]["port"].as_u64().and_then(|port| port.try_into().ok()),
+            port: ports.first().copied().flatten(),
+            ports,
             generation: status["generation"].as_u64()?,
             is_upgrading: !status["upgrade"].is_null() || status["checking"] == true,
             workers: workers.collect(),

@@ -1,5 +1,6 @@
 //! The least that a worker can be: it acknowledges on the command socket, says so to whoever
-//! measures, and waits to be stopped. With `serve` it serves HTTP meanwhile. With `echo PATH` or
+//! measures, and waits to be stopped. With `serve` it serves HTTP meanwhile; with `soak` too, unless
+//! its release is a bad one. With `echo PATH` or
 //! `echo-many PATH` it sends back what it reads, for comparison with a master's replies.
 #![allow(missing_docs, reason = "a program without an interface")]
 
@@ -12,6 +13,7 @@ use std::os::unix::net::UnixStream;
 use std::process;
 
 use einhorn_bench::acknowledgements::DONE_VARIABLE;
+use einhorn_bench::soaked::{Conduct, RELEASE_FILE};
 use einhorn_protocol::{command, environment, key};
 
 fn main() -> io::Result<()> {
@@ -20,6 +22,7 @@ fn main() -> io::Result<()> {
         ["echo", path] => echo::one(path),
         ["echo-many", path] => echo::many(path),
         ["serve"] => serve::serve(|| acknowledge().and_then(|()| report())),
+        ["soak"] => soak(),
         _ => work(),
     }
 }
@@ -29,6 +32,23 @@ fn work() -> io::Result<()> {
     report()?;
     loop {
         std::thread::park();
+    }
+}
+
+/// As the release in its folder says.
+fn soak() -> io::Result<()> {
+    let text = std::fs::read_to_string(RELEASE_FILE)?;
+    let (_, word) = text.trim().split_once(' ').ok_or_else(|| io::Error::other(text.clone()))?;
+    match Conduct::from_name(word).ok_or_else(|| io::Error::other(text.clone()))? {
+        Conduct::Good => serve::serve(acknowledge),
+        Conduct::Crash => process::exit(1),
+        Conduct::Hang => loop {
+            std::thread::park();
+        },
+        Conduct::AckAndDie => {
+            acknowledge()?;
+            process::exit(1)
+        }
     }
 }
 

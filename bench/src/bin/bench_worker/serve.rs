@@ -5,8 +5,8 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
+use std::fs::File;
 use std::io::{self, ErrorKind, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use std::{env, fs, process, thread};
@@ -14,6 +14,7 @@ use std::{env, fs, process, thread};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{Timespec, epoll};
+use rustix::net::{SocketFlags, accept_with};
 
 /// Names the file whose text is the version that the answers tell.
 const VERSION_VARIABLE: &str = "BENCH_VERSION_FILE";
@@ -22,30 +23,33 @@ const STOP_SIGNALS: [Signal; 4] =
     [Signal::SIGUSR2, Signal::SIGTERM, Signal::SIGQUIT, Signal::SIGINT];
 
 const STOP: u64 = 0;
-const LISTENER: u64 = 1;
-const FIRST_CONNECTION: u64 = 2;
+/// Behind the listeners come the connections.
+const FIRST_LISTENER: u64 = 1;
 
-/// Serves the first inherited socket; `ready` is called once that can be done.
+/// Serves every inherited socket; `ready` is called once that can be done.
 pub(crate) fn serve(ready: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
-    let listener = einhorn_worker::tcp_listener(0).map_err(io::Error::other)?;
-    listener.set_nonblocking(true)?;
+    let inherited = (0..einhorn_worker::socket_count()).map(einhorn_worker::owned_fd);
+    let listeners: Vec<OwnedFd> = inherited.collect::<Result<_, _>>().map_err(io::Error::other)?;
+    for listener in &listeners {
+        rustix::io::ioctl_fionbio(listener, true)?;
+    }
     let signals: SigSet = STOP_SIGNALS.into_iter().collect();
     signals.thread_block()?;
     let stop = SignalFd::with_flags(&signals, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC)?;
-    let server = Server::new(listener)?;
+    let server = Server::new(listeners)?;
     server.watch(stop.as_fd(), STOP, epoll::EventFlags::IN)?;
     ready()?;
     server.run()
 }
 
 struct Connection {
-    stream: TcpStream,
+    stream: File,
     request: Vec<u8>,
 }
 
 struct Server {
     poll: OwnedFd,
-    listener: Option<TcpListener>,
+    listeners: Vec<OwnedFd>,
     connections: HashMap<u64, Connection>,
     later: BinaryHeap<Reverse<(Instant, u64)>>,
     next: u64,
@@ -53,20 +57,22 @@ struct Server {
 }
 
 impl Server {
-    fn new(listener: TcpListener) -> io::Result<Self> {
+    fn new(listeners: Vec<OwnedFd>) -> io::Result<Self> {
         let version = env::var_os(VERSION_VARIABLE).map(fs::read_to_string).transpose()?;
         let server = Self {
             poll: epoll::create(epoll::CreateFlags::CLOEXEC)?,
-            listener: None,
+            listeners: Vec::new(),
             connections: HashMap::new(),
             later: BinaryHeap::new(),
-            next: FIRST_CONNECTION,
+            next: FIRST_LISTENER + listeners.len() as u64,
             version: version.map_or_else(|| "-".to_owned(), |text| text.trim().to_owned()),
         };
         // One of those who wait is woken, not all.
         let flags = epoll::EventFlags::IN | epoll::EventFlags::EXCLUSIVE;
-        server.watch(listener.as_fd(), LISTENER, flags)?;
-        Ok(Self { listener: Some(listener), ..server })
+        for (name, listener) in (FIRST_LISTENER..).zip(&listeners) {
+            server.watch(listener.as_fd(), name, flags)?;
+        }
+        Ok(Self { listeners, ..server })
     }
 
     fn watch(
@@ -80,7 +86,7 @@ impl Server {
 
     fn run(mut self) -> io::Result<()> {
         let mut events = Vec::with_capacity(64);
-        while self.listener.is_some() || !self.connections.is_empty() {
+        while !self.listeners.is_empty() || !self.connections.is_empty() {
             events.clear();
             let patience = self.patience();
             let room = rustix::buffer::spare_capacity(&mut events);
@@ -91,8 +97,8 @@ impl Server {
             for event in &events {
                 match event.data.u64() {
                     STOP => self.accept_no_more()?,
-                    LISTENER => self.accept()?,
-                    name => self.read(name),
+                    name if self.connections.contains_key(&name) => self.read(name),
+                    name => self.accept(name)?,
                 }
             }
             self.answer_those_due();
@@ -105,23 +111,24 @@ impl Server {
         Timespec::try_from(at.saturating_duration_since(Instant::now())).ok()
     }
 
-    /// The socket is everybody's, so closing this copy of it would not end the watching.
+    /// The sockets are everybody's, so closing this copy of them would not end the watching.
     fn accept_no_more(&mut self) -> io::Result<()> {
-        match self.listener.take() {
-            Some(listener) => Ok(epoll::delete(&self.poll, &listener)?),
-            None => Ok(()),
+        for listener in self.listeners.drain(..) {
+            epoll::delete(&self.poll, &listener)?;
         }
+        Ok(())
     }
 
-    fn accept(&mut self) -> io::Result<()> {
-        let Some(listener) = &self.listener else { return Ok(()) };
+    fn accept(&mut self, name: u64) -> io::Result<()> {
+        let place = usize::try_from(name - FIRST_LISTENER).unwrap_or(usize::MAX);
+        let Some(listener) = self.listeners.get(place) else { return Ok(()) };
         // Otherwise another worker was quicker, or the client has gone.
-        let Ok((stream, _)) = listener.accept() else { return Ok(()) };
-        stream.set_nonblocking(true)?;
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let Ok(stream) = accept_with(listener, flags) else { return Ok(()) };
         let name = self.next;
         self.next += 1;
         self.watch(stream.as_fd(), name, epoll::EventFlags::IN)?;
-        self.connections.insert(name, Connection { stream, request: Vec::new() });
+        self.connections.insert(name, Connection { stream: stream.into(), request: Vec::new() });
         Ok(())
     }
 
