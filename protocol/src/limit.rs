@@ -12,6 +12,12 @@ pub const WORKERS_MAX: u32 = 10_000;
 pub const LISTENERS_MAX: usize = 1024;
 /// Most bytes of log lines that wait for their reader; a line beyond them is dropped and counted.
 pub const LOG_QUEUE_BYTES_MAX: usize = 256 << 10;
+/// Most lines of one kind in the log within [`LOG_REPEATS_SECONDS`], where it is of those that
+/// can come without end; the rest is counted. Of what is told of each worker, twice the number
+/// of workers if that is more.
+pub const LOG_REPEATS_MAX: usize = 50;
+/// The span in which repeated lines are counted, in seconds.
+pub const LOG_REPEATS_SECONDS: u64 = 30;
 /// Most clients that are served at once.
 pub const CLIENTS_MAX: usize = 4096;
 /// Most clients of one uid that are served at once.

@@ -155,6 +155,7 @@ impl Master {
             }
         }
         self.answer_reloads(&Reply::done("Reloading: the new master can start"));
+        crate::log::tell_repeats(None);
         let generation = self.instance.generation.saturating_add(1);
         let program = crate::log::shown(&self.next_program.to_string_lossy());
         ::log::info!("reloading, generation {generation}, with {program}");

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
+use ::log::Level;
+use einhorn_protocol::limit::LOG_REPEATS_MAX;
 use einhorn_protocol::{error_code, limit};
 use mio::unix::SourceFd;
 use mio::{Registry, Token};
@@ -16,6 +18,7 @@ use super::client::{Client, Readiness, Turn};
 use super::door::Door;
 use crate::commands::Rights;
 use crate::control::{Budget, Connection, Dialect, Reply, ReturnAddress, heaviest};
+use crate::log::repeated;
 use crate::sys::reason;
 use crate::sys::socket::{self, Peer};
 
@@ -150,7 +153,8 @@ impl Clients {
     fn refuse(&mut self, token: Token, reply: &Reply, dialect: Dialect) {
         let Some(client) = self.by_token.get_mut(&token) else { return };
         let Peer { pid, uid, .. } = client.peer;
-        ::log::warn!("client (pid {pid}, uid {uid}) refused: {}", reply.message);
+        let line = format!("client (pid {pid}, uid {uid}) refused: {}", reply.message);
+        repeated(Level::Warn, "clients that were refused", LOG_REPEATS_MAX, &line);
         let _ = client.reply(reply, &ReturnAddress::anonymous(dialect));
         client.connection.close_after_flush();
     }
@@ -291,7 +295,8 @@ impl Clients {
 
     pub(super) fn cut_off(&mut self, token: Token, why: &str) {
         if let Some(client) = self.by_token.get(&token) {
-            ::log::warn!("client (pid {}) is cut off: {why}", client.peer.pid);
+            let line = format!("client (pid {}) is cut off: {why}", client.peer.pid);
+            repeated(Level::Warn, "clients that were cut off", LOG_REPEATS_MAX, &line);
         }
         self.close(token);
     }

@@ -195,7 +195,8 @@ impl Master {
         let ready = self.readiness.checks.deadline().filter(|_| self.reexec_next.is_none());
         let balance = self.balance.deadline();
         let pool = self.pool.next_deadline();
-        let first = [pool, self.preloads.deadline(), check, outer, ready, balance]
+        let log = crate::log::repeats_deadline();
+        let first = [pool, self.preloads.deadline(), check, outer, ready, balance, log]
             .into_iter()
             .flatten()
             .min()?;
@@ -213,6 +214,7 @@ impl Master {
         self.watch_draining(now.monotonic);
         self.meet_preload_deadlines(now.monotonic);
         self.meet_check_deadlines(now.monotonic);
+        crate::log::tell_repeats(Some(now.monotonic));
         if let Some(outer) = &mut self.outer {
             outer.meet_deadline(now);
         }
@@ -239,6 +241,7 @@ impl Master {
         if self.instance.launch.kill_children_on_exit {
             self.signal_those_left();
         }
+        crate::log::tell_repeats(None);
         crate::log::flush();
     }
 }

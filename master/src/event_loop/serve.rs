@@ -2,14 +2,17 @@
 
 use std::time::Duration;
 
+use ::log::Level;
 use einhorn_protocol::error_code;
+use einhorn_protocol::limit::LOG_REPEATS_MAX;
 use mio::Token;
 
 use super::Master;
 use super::client::Client;
 use crate::commands::{self, Context, Effect, Follow, Outcome};
 use crate::control::{Reply, Request, Topic};
-use crate::pool::{Callers, Event, Report, UpgradeEnd, Version};
+use crate::log::repeated;
+use crate::pool::{Callers, Event, Report, ReportKind, UpgradeEnd, Version};
 use crate::psych::Value;
 use crate::sys::clock;
 use crate::sys::process::{self, own_pid};
@@ -49,10 +52,12 @@ impl Master {
                 None => return,
                 Some(Ok(request)) => self.serve_request(token, &request),
                 Some(Err(refusal)) => {
-                    ::log::warn!(
-                        "request of client (pid {}) refused: {}",
-                        client.peer.pid,
-                        refusal.message
+                    let (pid, why) = (client.peer.pid, &refusal.message);
+                    repeated(
+                        Level::Warn,
+                        "refused requests",
+                        LOG_REPEATS_MAX,
+                        &format!("request of client (pid {pid}) refused: {why}"),
                     );
                     client.reply(&refusal.reply(), &refusal.address).is_ok()
                 }
@@ -137,13 +142,15 @@ impl Master {
             Effect::Pool(event) => self.tell_pool(event),
             Effect::Verbosity(level) => crate::log::set_verbosity(level),
             Effect::Backlog(backlog) => self.set_backlog(backlog),
-            Effect::Log(level, text) => ::log::log!(level, "{text}"),
+            Effect::Log(level, text) => {
+                repeated(level, "requests", LOG_REPEATS_MAX, &text);
+            }
         }
     }
 
     /// Says it in the log, and to those who follow an upgrade.
     pub(super) fn publish(&mut self, report: &Report) {
-        ::log::log!(report.level(), "{report}");
+        self.log_report(report);
         match report {
             Report::UpgradeEnded { end, callers, from, to, took } => {
                 let lost =
@@ -182,6 +189,20 @@ impl Master {
                 });
             }
             _ => {}
+        }
+    }
+
+    fn log_report(&self, report: &Report) {
+        let target = usize::try_from(self.pool.settings().number).unwrap_or(usize::MAX);
+        match report.repeats() {
+            None => ::log::log!(report.level(), "{report}"),
+            Some(ReportKind::Failure(kind)) => {
+                repeated(report.level(), kind, LOG_REPEATS_MAX, &report.to_string());
+            }
+            Some(ReportKind::OfEachWorker(kind)) => {
+                let allowed = LOG_REPEATS_MAX.max(target.saturating_mul(2));
+                repeated(report.level(), kind, allowed, &report.to_string());
+            }
         }
     }
 

@@ -10,6 +10,7 @@
 mod escape;
 mod line;
 mod queue;
+mod repeats;
 mod timestamp;
 mod writer;
 
@@ -17,12 +18,15 @@ use std::io;
 use std::os::fd::{AsFd as _, RawFd};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use ::log::{LevelFilter, Log, Metadata, Record};
+use ::log::{Level, LevelFilter, Log, Metadata, Record};
 use einhorn_protocol::default;
 
 use crate::moment::WallTime;
+use crate::sys::clock;
 use crate::sys::log_sink::LogSink;
+use repeats::Repeats;
 use writer::Writer;
 
 pub use escape::{escaped, shown};
@@ -32,6 +36,7 @@ pub const VERBOSITY_MAX: u8 = 2;
 
 static VERBOSITY: AtomicU8 = AtomicU8::new(default::VERBOSITY);
 static WRITER: Mutex<Option<Writer>> = Mutex::new(None);
+static REPEATS: Mutex<Repeats> = Mutex::new(Repeats::new());
 static FACADE: Facade = Facade;
 
 /// Starts logging to stderr as it is now. `clock` dates the lines; `pid` is the master's.
@@ -100,6 +105,38 @@ pub fn flush() {
     if let Some(writer) = writer().as_mut() {
         writer.flush();
     }
+}
+
+/// A line of a kind of which there may be very many: of those only `allowed` are written in a
+/// span of [`LOG_REPEATS_SECONDS`](einhorn_protocol::limit::LOG_REPEATS_SECONDS), the rest is
+/// counted. Where everything is wanted (verbosity 0) all are written.
+pub fn repeated(level: Level, kind: &'static str, allowed: usize, message: &str) {
+    if level > ::log::max_level() {
+        return;
+    }
+    let now = clock::now().monotonic;
+    tell_repeats(Some(now));
+    let is_printed = verbosity() == 0 || repeats().admits(now, kind, allowed, level, message);
+    if is_printed {
+        ::log::log!(level, "{message}");
+    }
+}
+
+/// When [`tell_repeats`] has something to tell, by the monotonic clock.
+pub fn repeats_deadline() -> Option<Duration> {
+    repeats().deadline()
+}
+
+/// Tells how many lines were not written in spans that are over; without a time, in all.
+pub fn tell_repeats(now: Option<Duration>) {
+    let due = repeats().take_due(now);
+    for (level, text) in due {
+        ::log::log!(level, "{text}");
+    }
+}
+
+fn repeats() -> MutexGuard<'static, Repeats> {
+    REPEATS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The writer. A panic while it was held left it whole: it is lines and counts.

@@ -217,6 +217,15 @@ pub enum Report {
     AllGone,
 }
 
+/// What there may be very many lines about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// What goes wrong, and may do so again and again.
+    Failure(&'static str),
+    /// What is told of each worker when all goes well.
+    OfEachWorker(&'static str),
+}
+
 /// Seconds as people write them: `1.5 s`, `300 s`.
 pub struct Seconds(pub Duration);
 
@@ -268,6 +277,23 @@ impl Report {
             | Self::CanariesPassed { .. }
             | Self::UpgradeEnded { .. }
             | Self::AllGone => Level::Info,
+        }
+    }
+
+    /// Of which kind it is, where there may be very many of it.
+    pub fn repeats(&self) -> Option<Kind> {
+        match self {
+            Self::DiedEarly { .. } | Self::DiedSoaking { .. } | Self::Died { .. } => {
+                Some(Kind::Failure("workers that nobody asked to end"))
+            }
+            Self::NotStarted { .. } => Some(Kind::Failure("workers that could not be started")),
+            Self::AcknowledgementIgnored { .. } => {
+                Some(Kind::Failure("acknowledgements that were ignored"))
+            }
+            Self::Started { .. } => Some(Kind::OfEachWorker("workers that were started")),
+            Self::Acknowledged { .. } => Some(Kind::OfEachWorker("workers that were up")),
+            Self::Stopped { .. } => Some(Kind::OfEachWorker("workers that stopped")),
+            _ => None,
         }
     }
 

@@ -35,7 +35,7 @@ fn check_unharmed(master: &Master, worker: i32) {
 
 /// One line, the code of its answer, and whether the connection is closed then.
 #[track_caller]
-fn check(line: &[u8], code: &str, closes: bool) {
+pub(crate) fn check(line: &[u8], code: &str, closes: bool) {
     let master = one();
     let worker = master.only_pid();
     let mut client = master.client();
@@ -57,7 +57,7 @@ fn check(line: &[u8], code: &str, closes: bool) {
 }
 
 #[test]
-fn bytes_that_are_no_text() {
+pub(crate) fn bytes_that_are_no_text() {
     check(b"{\"command\":\"ehlo\",\"user\":\"\xe9\"}\n", "malformed", false);
     check(b"---%0Acommand: ehlo%0Auser: \xff\xfe%0A\n", "malformed", false);
     check(b"\0\0\0\n", "malformed", false);
@@ -66,7 +66,7 @@ fn bytes_that_are_no_text() {
 }
 
 #[test]
-fn aliases() {
+pub(crate) fn aliases() {
     check(b"---%0Acommand: *nobody%0A\n", "malformed", false);
     check(b"---%0Acommand: &a ehlo%0Auser: *a%0A\n", "aliases", true);
     let mut bomb = String::from("---%0Aa: &a [x, x, x, x, x, x, x, x, x, x]%0A");
@@ -87,7 +87,7 @@ fn dates_and_tags() {
 }
 
 #[test]
-fn nesting() {
+pub(crate) fn nesting() {
     let deep = |open: &str, close: &str| {
         let line = format!("{}{}\n", open.repeat(3000), close.repeat(3000));
         check(line.as_bytes(), "too_deep", true);
@@ -101,7 +101,7 @@ fn nesting() {
 }
 
 #[test]
-fn lines_without_an_end() {
+pub(crate) fn lines_without_an_end() {
     check(&vec![b'x'; 8 << 20], "line_too_long", true);
     let mut json = b"{\"command\":\"".to_vec();
     json.resize(3 << 20, b'x');
@@ -134,7 +134,7 @@ fn a_line_that_trickles_in_costs_nobody_else_anything() {
 }
 
 #[test]
-fn a_client_that_never_reads_is_cut_off_and_the_others_are_served() {
+pub(crate) fn a_client_that_never_reads_is_cut_off_and_the_others_are_served() {
     let master = one();
     let worker = master.only_pid();
     let mut deaf = master.client();
@@ -196,7 +196,7 @@ fn a_thousand_clients_are_served_at_once() {
 }
 
 #[test]
-fn out_of_descriptors_those_who_are_in_are_served_and_the_rest_are_turned_away() {
+pub(crate) fn out_of_descriptors_those_who_are_in_are_served_and_the_rest_are_turned_away() {
     let limited = ["sh", "-c", "ulimit -n 40; exec \"$@\"", "sh"];
     let options = ["-n", "1", "-m", "0", "-s", "0.01"];
     let master = Launch::new(&options, &IDLE).under(&limited).start();
@@ -275,7 +275,7 @@ fn a_fork_that_fails_is_tried_again_and_everything_else_goes_on() {
 }
 
 #[test]
-fn a_stop_ends_a_master_that_cannot_start_anything() {
+pub(crate) fn a_stop_ends_a_master_that_cannot_start_anything() {
     let limited = ["sh", "-c", "ulimit -u 1 2>/dev/null || ulimit -p 1; exec \"$@\"", "sh"];
     let mut master = belonging_to(lonely_uid(1), &["-n", "3"]).under(&limited).start();
     master.wait_for_line("cannot start a worker");
@@ -307,7 +307,7 @@ fn nobody_but_the_owner_and_root_is_served() {
 }
 
 #[test]
-fn fifty_hups_in_a_moment_end_in_one_new_fleet() {
+pub(crate) fn fifty_hups_in_a_moment_end_in_one_new_fleet() {
     let master = Master::start(&["-n", "2", "-m", "0", "-s", "0.01"], &IDLE);
     let before: Vec<Process> = pids(&master.wait_for_up(2)).into_iter().map(Process::of).collect();
     let mut watcher = master.client();
@@ -349,7 +349,7 @@ fn full_pipe() -> (fs::File, std::os::fd::OwnedFd) {
 }
 
 #[test]
-fn a_full_pipe_behind_the_log_blocks_nobody_and_losses_are_counted() {
+pub(crate) fn a_full_pipe_behind_the_log_blocks_nobody_and_losses_are_counted() {
     let (reader, writer) = full_pipe();
     let mut master =
         Launch::new(&["-n", "1", "-m", "0", "-s", "0.01"], &IDLE).start_logging_to(writer);

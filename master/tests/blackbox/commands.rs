@@ -258,7 +258,7 @@ fn verbosity_stays_in_its_range_and_acts_on_the_log() {
 }
 
 #[test]
-fn config_changes_all_or_nothing() {
+pub(crate) fn config_changes_all_or_nothing() {
     let master = Master::start(&["-n", "1", "-m", "0", "-b", "127.0.0.1:0"], &IDLE);
     // In pieces, as the shell's words come.
     master.command("config", &["{seconds:", "0.01,", "number: 3, backlog: 9}"]);

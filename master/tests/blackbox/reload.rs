@@ -165,7 +165,7 @@ fn what_comes_in_between_is_served_after_it() {
 }
 
 #[test]
-fn a_stop_in_the_middle_is_a_stop() {
+pub(crate) fn a_stop_in_the_middle_is_a_stop() {
     for (stage, signal) in [
         (CHECKING, Signal::TERM),
         (CHECKING, Signal::INT),

@@ -292,7 +292,7 @@ fn a_program_that_cannot_be_run_any_more_fails_the_upgrade_and_nothing_else() {
 }
 
 #[test]
-fn an_upgrade_to_a_program_that_never_says_it_is_up_ends_by_abort() {
+pub(crate) fn an_upgrade_to_a_program_that_never_says_it_is_up_ends_by_abort() {
     let (master, old) = manual(&["-n", "1", "--ack-timeout", "0"]);
     let mut caller = master.begin("upgrade");
     master.wait_for("the newcomer", |status| of_version(status, 1).len() == 1);
