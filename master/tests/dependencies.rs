@@ -99,9 +99,8 @@ fn licence(package: &Json) -> &str {
 
 /// Whether one of the free licences may be chosen.
 fn is_free(licence: &str) -> bool {
-    !licence.contains("AND")
-        && licence.split(['/', ' ']).any(|word| FREE.contains(&word))
-        && !(licence.contains("WITH") && !licence.contains("OR"))
+    let choices = licence.split(" OR ").flat_map(|choice| choice.split('/'));
+    !licence.contains("AND") && choices.into_iter().any(|choice| FREE.contains(&choice.trim()))
 }
 
 /// Names that are there more than once.

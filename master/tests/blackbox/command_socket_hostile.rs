@@ -357,12 +357,12 @@ pub(crate) fn a_full_pipe_behind_the_log_blocks_nobody_and_losses_are_counted() 
     let replies = master.upgrade("upgrade");
     assert_eq!(replies.last().unwrap()["error"], json!(null), "{replies:?}");
     worker.wait();
-    // More warnings than are kept.
+    // More lines than are kept, each of them wanted.
     let mut client = master.client();
     for _ in 0..50 {
-        client.send("[]\n".repeat(100));
+        client.send("{\"command\":\"signal\",\"args\":[\"CONT\"]}\n".repeat(100));
         for _ in 0..100 {
-            assert!(client.yaml_reply().contains("malformed"));
+            assert_eq!(client.reply()["error"], json!(null));
         }
     }
     check_unharmed(&master, pids(&master.wait_for_up(1))[0]);
@@ -371,6 +371,23 @@ pub(crate) fn a_full_pipe_behind_the_log_blocks_nobody_and_losses_are_counted() 
     Log::follow(reader).wait_for_from(0, "log lines were dropped");
     master.signal(Signal::TERM);
     assert_eq!(master.wait(), 0);
+}
+
+#[test]
+fn a_client_that_only_sends_nonsense_does_not_fill_the_log() {
+    let mut master = one();
+    let mut client = master.client();
+    for _ in 0..10 {
+        client.send("[]\n".repeat(100));
+        for _ in 0..100 {
+            assert!(client.yaml_reply().contains("malformed"));
+        }
+    }
+    master.signal(Signal::TERM);
+    assert_eq!(master.wait(), 0);
+    master.wait_for_line("950 more lines about refused requests, the last: request of client");
+    let refusals = master.log.lines().into_iter().filter(|line| line.contains("refused: the"));
+    assert_eq!(refusals.count(), 51);
 }
 
 #[test]

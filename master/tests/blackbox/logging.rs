@@ -131,8 +131,8 @@ fn behind_a_full_pipe() -> (Master, PipeReader) {
 fn say_and_reload(master: &Master, count: usize, reloads: u64) {
     let mut client = master.client();
     for _ in 0..count {
-        client.send("nonsense\n");
-        client.yaml_reply();
+        // Of these every one is a line: they come from whoever may give commands.
+        client.ask(&serde_json::json!({"command": "signal", "args": ["CONT"]}));
     }
     for generation in 1..=reloads {
         master.command("reload", &[]);
@@ -140,7 +140,7 @@ fn say_and_reload(master: &Master, count: usize, reloads: u64) {
     }
 }
 
-/// What is read in the end of what was said from the first refusal on, once that is all.
+/// What is read in the end of what was said from the first signal on, once that is all.
 fn read_to_the_end(
     mut master: Master,
     reader: PipeReader,
@@ -151,7 +151,7 @@ fn read_to_the_end(
         let lines = log.lines();
         let messages = lines.iter().filter_map(|line| parts(line.trim_start_matches('x'), pid));
         let messages = messages.map(|(_, message)| message.to_owned());
-        messages.skip_while(|message| !message.contains("refused")).collect::<Vec<String>>()
+        messages.skip_while(|message| !message.contains("sent SIGCONT")).collect::<Vec<String>>()
     };
     master.wait_until("all of the log", || is_all(&read()).then_some(()));
     master.signal(Signal::TERM);
@@ -165,8 +165,8 @@ fn lines_that_wait_for_their_reader_cross_a_reload() {
     let (master, reader) = behind_a_full_pipe();
     say_and_reload(&master, 50, 2);
     let messages = read_to_the_end(master, reader, |messages| messages.len() >= 54);
-    let is_refusal = |message: &&String| message.contains("refused");
-    assert_eq!(messages.iter().take_while(is_refusal).count(), 50, "{messages:?}");
+    let is_signal = |message: &&String| message.contains("sent SIGCONT");
+    assert_eq!(messages.iter().take_while(is_signal).count(), 50, "{messages:?}");
     let expected =
         ["reloading, generation 1", "took over 1 workers and", "reloading, generation 2"];
     for (message, words) in messages[50..].iter().zip(expected) {
@@ -177,7 +177,7 @@ fn lines_that_wait_for_their_reader_cross_a_reload() {
 
 /// How many of the lines in question are there, and how many are said to be lost.
 fn seen_and_lost(messages: &[String]) -> (usize, usize) {
-    let kinds = ["refused", "reloading", "took over"];
+    let kinds = ["sent SIGCONT", "reloading", "took over"];
     let seen = messages.iter().filter(|message| kinds.iter().any(|kind| message.contains(kind)));
     let reports = messages.iter().filter(|message| message.contains("dropped"));
     let lost = reports.map(|report| report.split(' ').next().unwrap().parse::<usize>().unwrap());
