@@ -343,7 +343,9 @@ class Rust(Installed):
         patches = "".join(f'{name} = {{ path = "{path}" }}\n' for name, path in crates.items())
         (project / "Cargo.toml").write_text(
             '[package]\nname = "hello"\nversion = "0.0.0"\nedition = "2021"\n\n'
-            f'[dependencies]\neinhorn-worker = "{version}"\n\n[patch.crates-io]\n{patches}'
+            f'[dependencies]\neinhorn-worker = "{version}"\n'
+            'rustix = { version = "1.1", features = ["event"] }\n\n'
+            f"[patch.crates-io]\n{patches}"
         )
         (project / "src/main.rs").write_text(readme("rust", "rust,no_run"))
         self.run_in(project, "cargo", "build", "--quiet")

@@ -9,3 +9,4 @@ mod links;
 mod made;
 mod runnable;
 mod support;
+mod workers;
