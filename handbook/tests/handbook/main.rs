@@ -4,6 +4,7 @@
 mod completions;
 mod documented;
 mod exchange;
+mod guarantees;
 mod install;
 mod links;
 mod made;
