@@ -1,11 +1,7 @@
-//! Starting a process: clone, and what has to happen between clone and exec.
+//! Starting a process: fork, and what has to happen between fork and exec.
 //!
-//! The child shares this process's memory, on a stack of its own, and this thread waits until
-//! it has become another program or ended, as `posix_spawn(3)` does it. A fork would copy the
-//! page tables, and each page that either of the two writes to; that costs a big master more
-//! with each worker. Everything that needs memory is prepared before the clone. The child makes
-//! only async-signal-safe calls, so that it works whatever other threads were doing, and writes
-//! to nothing but its own stack and what was prepared for it.
+//! Everything that needs memory is prepared before the fork. The child makes only
+//! async-signal-safe calls, so that it works whatever other threads were doing.
 //!
 //! Invariant: of the descriptors above 2 the new program has exactly those in
 //! [`SpawnPlan::inherit`], as far as all others are close-on-exec.
@@ -115,36 +111,29 @@ pub fn group_of(pid: Pid) -> Option<Pid> {
     rustix::process::getpgid(Some(pid)).ok().map(|group| group.as_raw_nonzero().get())
 }
 
-/// Bytes of the child's stack, several times what its few calls need.
-const STACK_BYTES: usize = 16 * 1024;
-
-/// A stack for the child, in a frame of this thread, which does not go on meanwhile.
-#[repr(C, align(16))]
-struct Stack([MaybeUninit<u8>; STACK_BYTES]);
-
 /// Starts a process with an empty signal mask and default dispositions. Whether its program
 /// could be executed shows only in its exit status, [`EXIT_NOT_FOUND`] or [`EXIT_CANNOT_RUN`],
 /// and in a line on its standard error.
 ///
 /// # Errors
-/// Those of clone(2).
+/// Those of fork(2).
 pub fn spawn(plan: &SpawnPlan<'_>) -> io::Result<Pid> {
     let mut child = Child::prepare(plan);
-    let mut stack = Stack([MaybeUninit::uninit(); STACK_BYTES]);
-    let flags = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
-    // SAFETY: the stack grows down from its aligned upper end. It and the child's data live
-    // until this thread goes on, by which time the child uses neither any more. The child only
-    // runs `Child::run`, which keeps to async-signal-safe calls and never returns.
-    let pid = unsafe {
-        let top = stack.0.as_mut_ptr().add(STACK_BYTES);
-        libc::clone(run_child, top.cast(), flags, (&raw mut child).cast())
-    };
-    if pid == -1 { Err(io::Error::last_os_error()) } else { Ok(pid) }
-}
-
-extern "C" fn run_child(child: *mut libc::c_void) -> libc::c_int {
-    // SAFETY: `spawn` passes its `Child`, and waits while this one uses it.
-    unsafe { (*child.cast::<Child<'_>>()).run() }
+    // SAFETY: the child only runs `Child::run`, which keeps to async-signal-safe calls.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: this is the child of the fork, with everything prepared before it.
+        0 => unsafe { child.run() },
+        pid => {
+            if plan.process_group {
+                // The child does it too; whoever is first has done it. An error here means
+                // that the child was, and has gone on to exec or to its end.
+                // SAFETY: setpgid takes numbers only.
+                unsafe { libc::setpgid(pid, pid) };
+            }
+            Ok(pid)
+        }
+    }
 }
 
 /// A NULL-terminated array of strings as execve(2) takes it.
@@ -250,10 +239,10 @@ impl<'a> Child<'a> {
     }
 
     /// # Safety
-    /// Only in the child of [`spawn`]. It allocates nothing, takes no lock and does not unwind.
+    /// Only in the child of a fork. It allocates nothing, takes no lock and does not unwind.
     unsafe fn run(&mut self) -> ! {
         // SAFETY: every call is async-signal-safe (signal-safety(7)) or a bare system call;
-        // all pointers are to memory that was prepared before the clone.
+        // all pointers are to memory that was prepared before the fork.
         unsafe {
             if self.process_group {
                 libc::setpgid(0, 0);
@@ -389,7 +378,7 @@ impl<'a> Child<'a> {
 }
 
 /// # Safety
-/// Only in the child of [`spawn`].
+/// Only in the child of a fork.
 unsafe fn keep_open(number: RawFd) {
     // SAFETY: F_SETFD touches no memory.
     unsafe { libc::fcntl(number, libc::F_SETFD, 0) };
@@ -398,7 +387,7 @@ unsafe fn keep_open(number: RawFd) {
 /// Whether a program that the kernel refuses is one for another machine, not text for a shell.
 ///
 /// # Safety
-/// Only in the child of [`spawn`].
+/// Only in the child of a fork.
 unsafe fn is_binary(program: &CStr) -> bool {
     const MAGIC: [u8; 4] = *b"\x7fELF";
     let mut first = [0_u8; MAGIC.len()];
@@ -415,7 +404,7 @@ unsafe fn is_binary(program: &CStr) -> bool {
 /// own, though whoever started the master may have ignored them.
 ///
 /// # Safety
-/// Only in the child of [`spawn`].
+/// Only in the child of a fork.
 unsafe fn default_dispositions() {
     // The kernel's struct, smaller than this on every platform: SIG_DFL, no flags, no mask.
     let default = [0_u64; 16];

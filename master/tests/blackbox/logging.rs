@@ -115,16 +115,36 @@ fn into_a_file_that_workers_write_to_as_well() {
 
 /// A master whose log is a pipe that nobody reads and that takes no more.
 fn behind_a_full_pipe() -> (Master, PipeReader) {
+    fill_the_pipe_of(Launch::new(&["-m", "0", "-n", "1"], &IDLE))
+}
+
+fn fill_the_pipe_of(launch: Launch) -> (Master, PipeReader) {
     let (reader, writer) = std::io::pipe().unwrap();
     let path = format!("/proc/self/fd/{}", writer.as_raw_fd());
     let nonblocking = rustix::fs::OFlags::NONBLOCK.bits().try_into().unwrap();
     let mut own = File::options().write(true).custom_flags(nonblocking).open(path).unwrap();
-    let master = Launch::new(&["-m", "0", "-n", "1"], &IDLE).start_logging_to(writer);
+    let master = launch.start_logging_to(writer);
     master.wait_for_up(1);
     for length in [4096, 1] {
         while own.write(&vec![b'x'; length]).is_ok() {}
     }
     (master, reader)
+}
+
+#[test]
+fn a_program_that_cannot_say_why_it_does_not_run_stops_nobody_else() {
+    let folder = crate::support::Folder::new();
+    let program = folder.script("worker", "exec sleep 1000000");
+    let launch = Launch::within(folder, &["-m", "0", "-n", "1", "-s", "0.01"], &[&program]);
+    let (master, _reader) = fill_the_pipe_of(launch);
+    std::fs::write(&program, "#!/nonexistent/interpreter\n").unwrap();
+    let mut client = master.client();
+    for target in 2..=3 {
+        client.ask(&serde_json::json!({"command": "inc", "args": []}));
+        master.wait_for("one more", |status| status["target"] == target);
+    }
+    // The new process waits where it says why, for whoever reads the log.
+    master.wait_for("those that wait", |status| pids(status).len() == 3);
 }
 
 /// Has `count` lines said, and the master reload as often as that.
