@@ -192,6 +192,14 @@ class Python(Installed):
         with self.assertRaisesRegex(AssertionError, "incompatible type"):
             self.run_in(self.folder, *mypy, "typed_badly.py")
 
+    def test_the_stubs_say_what_the_compiled_part_has(self):
+        where = "import einhorn_worker, os; print(os.path.dirname(einhorn_worker.__file__))"
+        package = self.run_in(self.folder, self.python, "-c", where).strip()
+        shutil.copytree(package, self.folder / "stubs/einhorn_worker")
+        paths = dict.fromkeys(("PYTHONPATH", "MYPYPATH"), str(self.folder / "stubs"))
+        stubtest = [TOOLS / "python/bin/python", "-m", "mypy.stubtest", "einhorn_worker"]
+        self.run_in(self.folder, *stubtest, **paths)
+
     def test_it_can_be_built_from_its_source_package(self):
         pip = TOOLS / "python/bin/pip"
         built = self.folder / "from-source"

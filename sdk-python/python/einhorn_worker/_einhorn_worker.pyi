@@ -1,5 +1,17 @@
 from typing import Callable, Optional
 
+__all__ = [
+    "ack",
+    "child_index",
+    "graceful_shutdown_fd",
+    "is_worker",
+    "on_graceful_shutdown",
+    "owned_fd",
+    "ping",
+    "socket_count",
+    "socket_fd",
+]
+
 def is_worker() -> bool: ...
 def child_index() -> Optional[int]: ...
 def socket_count() -> int: ...
