@@ -6,8 +6,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 
 CARGO ?= cargo
-export PREFIX ?= /usr/local
-export DESTDIR ?=
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 .PHONY: help
 help: ## list the targets
@@ -95,11 +95,11 @@ doc: ## the Rust documentation
 .PHONY: install
 install: static ## programs, man pages, completions, C library, unit into PREFIX (/usr/local), below DESTDIR
 	$(CARGO) build --release -p einhorn-c
-	FROM=$(STATIC) CFROM=target/release packaging/install
+	FROM=$(STATIC) CFROM=target/release PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" packaging/install
 
 .PHONY: uninstall
 uninstall: ## remove what `make install` put there
-	packaging/install --remove
+	PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" packaging/install --remove
 
 .PHONY: clean
 clean: ## remove what was built

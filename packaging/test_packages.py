@@ -394,5 +394,23 @@ class Dist(unittest.TestCase):
         self.assertEqual(len(listed), len(expected))
 
 
+class Layout(Installed):
+    def test_the_archive_has_everything_where_an_installation_has_it(self):
+        root = self.bin.parent
+        for path in (
+            "bin/einhornsh",
+            "share/man/man1/einhorn.1",
+            "share/man/man7/einhorn.7",
+            "share/bash-completion/completions/einhornsh",
+            "share/zsh/site-functions/_einhorn",
+            "share/fish/vendor_completions.d/einhorn.fish",
+            "share/doc/einhorn/docs/upgrades.md",
+            "LICENSE",
+        ):
+            self.assertTrue((root / path).is_file(), path)
+        unit = (root / "lib/systemd/system/einhorn@.service").read_text()
+        self.assertIn("ExecStart=/usr/local/bin/einhorn ", unit)
+
+
 if __name__ == "__main__":
     unittest.main()
