@@ -382,6 +382,20 @@ mod tests {
     }
 
     #[test]
+    fn what_was_planted_beside_is_neither_followed_nor_written_to() {
+        let folder = folder();
+        let target = folder.path().join("target");
+        std::fs::write(&target, "precious").unwrap();
+        let path = folder.path().join("pid");
+        let planted = beside(&path).unwrap();
+        symlink(&target, &planted).unwrap();
+        let error = write_beside_and_rename(&path, b"12\n", 0o644).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(std::fs::read(&target).unwrap(), b"precious");
+        assert!(!path.exists() && planted.is_symlink());
+    }
+
+    #[test]
     fn nothing_is_left_beside_after_a_failure() {
         let folder = folder();
         let occupied = folder.path().join("occupied");

@@ -136,3 +136,19 @@ fn a_folder_that_may_not_be_written_is_named() {
     let line = Launch::new(&["-e", "/no/such/folder/pid"], &IDLE).run().refused(&[]);
     assert!(line.contains("/no/such/folder/pid") && line.contains("-e"), "{line}");
 }
+
+#[test]
+fn pid_file_and_unix_sockets_follow_the_umask() {
+    for (umask, pidfile, socket) in [("022", 0o644, 0o755), ("077", 0o600, 0o700)] {
+        let folder = Folder::new();
+        let unix = format!("unix:{}", folder.word("web"));
+        let under = format!("umask {umask}; exec \"$@\"");
+        let launch = Launch::within(folder, &["-b", &unix], &IDLE);
+        let master = launch.under(&["sh", "-c", &under, "sh"]).start();
+        let mode = |name: &str| {
+            fs::metadata(master.folder.join(name)).unwrap().permissions().mode() & 0o777
+        };
+        assert_eq!((mode("einhorn.pid"), mode("web")), (pidfile, socket), "{umask}");
+        master.stop();
+    }
+}
