@@ -230,3 +230,74 @@ fn a_unix_socket_stays_what_it_is() {
     assert!(workers(&after).len() == 1 && number_in(&after["pid"]) == process.master.pid());
     process.had_no_complaints();
 }
+
+/// Modes that a Ruby master does not know cross as a timer of a second, and nothing else does:
+/// workers that are not up yet come up there, and no pipe, socket or check of ours is left.
+#[track_caller]
+fn check_readiness(mode: &str) {
+    let process = stand_in::ours(&["-n", "2", "-m", mode, "-s", "0.01"], &IDLE);
+    let workers = process.master.wait_for("two", |status| pids(status).len() == 2);
+    let workers = pids(&workers);
+    let variables = process.master.wait_until("the worker's own variables", || {
+        Some(environment(workers[0])).filter(|own| own.contains_key("EINHORN_CHILD_INDEX"))
+    });
+    let pipes: Vec<String> = workers
+        .iter()
+        .filter_map(|pid| {
+            let number = environment(*pid).get("EINHORN_READY_FD")?.parse().ok()?;
+            descriptors(*pid).remove(&number)
+        })
+        .collect();
+    assert_eq!(pipes.len(), if mode == "fd" { 2 } else { 0 });
+    assert_eq!(variables.contains_key("NOTIFY_SOCKET"), mode == "notify");
+    let state = process.master.state();
+    assert!(state.contains(":ack_mode:\n  :type: :timer\n  :timeout: 1.0\n"), "{state}");
+
+    process.master.command("reload", &[]);
+    let told = process.told("took over");
+    assert_eq!(numbers_in(&told["workers"]), workers);
+    let own = descriptors(process.master.pid());
+    assert!(!own.values().any(|what| pipes.contains(what)), "{own:?}");
+    let server = number_in(&told["server"]);
+    process.master.wait_until("no socket but the command socket", || {
+        let own = descriptors(process.master.pid()).into_iter();
+        let sockets: Vec<i32> =
+            own.filter(|(_, what)| what.starts_with("socket:")).map(|(number, _)| number).collect();
+        // The caller's connection goes once its end is read.
+        (sockets == [server]).then_some(())
+    });
+    if let Some(path) = variables.get("NOTIFY_SOCKET") {
+        let folder = std::path::Path::new(path).parent().unwrap();
+        assert!(!folder.exists(), "{} is left", folder.display());
+    }
+    let master = process.master.pid();
+    process.master.wait_until("no child but the workers", || {
+        let children = std::fs::read_to_string(format!("/proc/{master}/task/{master}/children"));
+        let children = children.unwrap();
+        let children: BTreeSet<i32> =
+            children.split_whitespace().map(|pid| pid.parse().unwrap()).collect();
+        (children == workers.iter().copied().collect()).then_some(())
+    });
+
+    process.next_is_ours();
+    process.master.client().send(yaml_request("reload", "r"));
+    process.is_ours();
+    let status = process.master.wait_for_up(2);
+    assert_eq!(pids(&status), workers);
+    process.had_no_complaints();
+}
+
+#[test]
+fn who_is_to_notify_is_up_by_a_timer_there() {
+    check_readiness("notify");
+}
+
+#[test]
+fn who_is_to_write_a_newline_is_up_by_a_timer_there() {
+    check_readiness("fd");
+}
+
+#[test]
+fn who_is_to_be_checked_is_up_by_a_timer_there() {
+    check_readiness("exec:false");
+}
