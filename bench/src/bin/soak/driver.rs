@@ -55,6 +55,16 @@ pub(crate) fn settle(shared: &Shared, workers: usize) -> Result<Status> {
     })
 }
 
+/// Re-executes the master, and waits for the next image.
+pub(crate) fn reload(shared: &Shared) -> Result<()> {
+    let before = Status::ask(&shared.socket)?.generation;
+    CommandSocket::connect(&shared.socket)?.call(command::RELOAD, &[])?;
+    wait::until("a reload", SETTLE_LIMIT, || {
+        let status = Status::ask(&shared.socket)?;
+        Ok((status.generation > before).then_some(()))
+    })
+}
+
 struct Driver<'a> {
     shared: &'a Shared,
     site: &'a mut Site,
@@ -119,7 +129,10 @@ impl Driver<'_> {
         let shared = self.shared;
         shared.pause(Duration::from_millis(random.between(200, 2000)));
         match random.between(0, 5) {
-            0 => self.reload()?,
+            0 => {
+                reload(shared)?;
+                count(&shared.reloads);
+            }
             1 | 2 => {
                 let workers = random.between(WORKERS as u64 - 2, WORKERS as u64 + 3);
                 self.target(usize::try_from(workers)?)?;
@@ -140,17 +153,6 @@ impl Driver<'_> {
                 count(&shared.signals);
             }
         }
-        Ok(())
-    }
-
-    fn reload(&self) -> Result<()> {
-        let before = Status::ask(&self.shared.socket)?.generation;
-        CommandSocket::connect(&self.shared.socket)?.call(command::RELOAD, &[])?;
-        wait::until("a reload", SETTLE_LIMIT, || {
-            let status = Status::ask(&self.shared.socket)?;
-            Ok((status.generation > before).then_some(()))
-        })?;
-        count(&self.shared.reloads);
         Ok(())
     }
 

@@ -92,6 +92,9 @@ fn run() -> Result<()> {
     println!("SEED={seed} SOAK_SECONDS={seconds}, master {}", master.pid());
     let places = places(&master, &site)?;
     let shared = Arc::new(Shared::new(seed, master.pid(), master.socket().to_owned()));
+    // What it was started with beside its own descriptors is gone after a reload.
+    driver::reload(&shared)?;
+    driver::settle(&shared, WORKERS)?;
     let begin = Vitals::of(master.pid())?;
     let traffic = Traffic::start(&shared, &places, CLIENTS_EACH)?;
     let span = Duration::from_secs(seconds);
