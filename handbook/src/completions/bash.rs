@@ -12,16 +12,24 @@ _@PROGRAM@_words() { # the words of $1 that begin with the one under the cursor
 }
 @HELPERS@
 _@PROGRAM@() {
-    local cur=${COMP_WORDS[COMP_CWORD]} option= word index=1 free=0
+    local cur option= word part index=1 free=0 words=() starts=() line=${COMP_LINE:0:COMP_POINT}
     COMPREPLY=()
-    [[ $cur == = ]] && cur=
-    while ((index < COMP_CWORD)); do
-        word=${COMP_WORDS[index]} option=
+    for ((part = 0; part <= COMP_CWORD; part++)); do # bash divides at = and : too
+        if ((part == 0)) || [[ $line == [[:blank:]]* ]]; then
+            words+=("") starts+=("$part")
+        fi
+        line=${line#"${line%%[![:blank:]]*}"}
+        words[-1]+=${COMP_WORDS[part]}
+        line=${line#"${COMP_WORDS[part]}"}
+    done
+    local last=$((${#words[@]} - 1))
+    cur=${words[last]}
+    while ((index < last)); do
+        word=${words[index]} option=
         case $word in
             @VALUED@)
                 option=$word
-                ((index++))
-                [[ ${COMP_WORDS[index]-} == = ]] && ((index++)) ;;
+                ((index++)) ;;
             --)
                 ((index++))
                 free=1 ;;
@@ -30,12 +38,16 @@ _@PROGRAM@() {
         esac
 @STOP@        ((index++))
     done
-    if ((index > COMP_CWORD)) && [[ -n $option ]]; then
+    if @OPTIONS_HERE@((index == last)) && [[ $cur == --*=* ]]; then
+        option=${cur%%=*} cur=${cur#*=}
+        ((index++))
+    fi
+    if ((index > last)) && [[ -n $option ]]; then
         case $option in
 @CASES@        esac
         return
     fi
-    if ((!free)) && [[ $cur == -* ]]; then
+    if @OPTIONS_HERE@[[ $cur == -* ]]; then
         _@PROGRAM@_words '@OPTIONS@'
         return
     fi
@@ -74,10 +86,10 @@ _@PROGRAM@_commands() { # the last command of a word that may hold several, quot
 "#;
 
 /// From here on whatever completes the program's own command line.
-const PROGRAM_FOLLOWS: &str = r#"    if ((index == COMP_CWORD)); then
+const PROGRAM_FOLLOWS: &str = r#"    if ((index == last)); then
         mapfile -t COMPREPLY < <(compgen -c -- "$cur"; compgen -d -- "$cur")
     elif declare -F _command_offset > /dev/null; then
-        _command_offset "$index"
+        _command_offset "${starts[index]}"
     else
         mapfile -t COMPREPLY < <(compgen -f -- "$cur")
     fi
@@ -104,6 +116,8 @@ pub(super) fn script(program: &Command) -> String {
         .replace("@HELPERS@", &helpers)
         .replace("@FREE@", if is_shell { NAME_FOLLOWS } else { PROGRAM_FOLLOWS })
         .replace("@STOP@", if is_shell { "" } else { "        ((free)) && break\n" })
+        // The name of a master may be followed by options.
+        .replace("@OPTIONS_HERE@", if is_shell { "" } else { "((!free)) && " })
         .replace("@CASES@", &cases)
         .replace("@VALUED@", &valued.join(" | "))
         .replace("@OPTIONS@", &options.join(" "))

@@ -20,7 +20,7 @@ const COMMANDS: &str = r"
 _@PROGRAM@_commands() {
     compset -P '*;'
     compset -P ' #'
-    if compset -P '(signal|die) *'; then
+    if compset -P '(signal|die) '; then
         compset -P '* '
         compadd @SIGNALS@
     else

@@ -12,7 +12,9 @@ use crate::support::run;
 #[track_caller]
 fn bash(folder: &Path, words: &[&str]) -> Vec<String> {
     let program = words[0];
-    let script = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \"_$1\"; \
+    let script = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
+                  line=\"$*\"; line=${line// = /=}; COMP_LINE=${line// : /:}; \
+                  COMP_POINT=${#COMP_LINE}; \"_$1\"; \
                   ((${#COMPREPLY[@]} == 0)) || printf '%s\\n' \"${COMPREPLY[@]}\"";
     let completion = project().join("packaging/completions/bash").join(program);
     let mut command = Command::new("bash");
@@ -34,6 +36,7 @@ fn bash_knows_options_and_their_values() {
     check(&["einhorn", "--ack-mode", "=", "no"], &["notify"]);
     check(&["einhorn", "-n", "2", "--stop-signal", "US"], &["USR1", "USR2"]);
     check(&["einhorn", "-n", ""], &[]);
+    check(&["einhorn", "-b", "127.0.0.1", ":", "0", "--upgrade-a"], &["--upgrade-attempts"]);
     // Behind the program's name nothing is ours.
     assert!(
         !bash(folder.path(), &["einhorn", "./server", "--upgrade-a"])
@@ -56,6 +59,8 @@ fn bash_knows_masters_and_commands() {
     check(&["einhornsh", "-e", "'inc; stat"], &["inc; state", "inc; status"]);
     check(&["einhornsh", "-e", "\"signal US"], &["signal USR1", "signal USR2"]);
     check(&["einhornsh", "--ex"], &["--execute"]);
+    check(&["einhornsh", "web", "--ex"], &["--execute"]);
+    check(&["einhornsh", "web", "--execute", "=", "upgrade_"], &["upgrade_fleet"]);
 }
 
 #[test]
