@@ -1,8 +1,9 @@
 //! Man pages, completions and tables.
 
 use std::fs;
+use std::process::Command;
 
-use einhorn_handbook::{made, project};
+use einhorn_handbook::{made, project, read};
 
 #[test]
 fn what_is_made_is_as_it_would_be_made_now() {
@@ -16,4 +17,31 @@ fn what_is_made_is_as_it_would_be_made_now() {
         .map(|file| file.path.display().to_string())
         .collect();
     assert!(stale.is_empty(), "stale: {stale:?} (run `make generate`, and commit what it writes)");
+}
+
+#[test]
+fn man_pages_are_set_without_a_warning() {
+    let pages = ["einhorn.1", "einhornsh.1", "einhorn.7", "libeinhorn.3"];
+    for page in pages {
+        let page = project().join("docs/man").join(page);
+        let mut groff = Command::new("groff");
+        groff.args(["-man", "-ww", "-k", "-z", "-Tutf8"]).arg(&page);
+        let output = groff.output().expect("groff (packaging/setup installs it)");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && said.is_empty(), "{}: {said}", page.display());
+    }
+}
+
+/// Archives are named by the version, and the README names them.
+#[test]
+fn the_readme_names_archives_of_this_version() {
+    let readme = read("README.md").unwrap();
+    let named: Vec<&str> = readme
+        .split("dist/einhorn-")
+        .skip(1)
+        .map(|rest| rest.trim_start_matches("c-"))
+        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+        .map(|rest| rest.split("-x86").next().unwrap())
+        .collect();
+    assert_eq!(named, [env!("CARGO_PKG_VERSION"); 2]);
 }

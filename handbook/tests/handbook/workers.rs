@@ -49,8 +49,7 @@ const LANGUAGES: [Language; 5] = [
         request: "",
         command: |folder, kit| {
             let script = folder.join("hello.rb");
-            // `TCPServer` is loaded by whatever a real program needs.
-            vec!["ruby".into(), "-rsocket".into(), "-I".into(), kit.join("ruby/lib"), script]
+            vec!["ruby".into(), "-I".into(), kit.join("ruby/lib"), script]
         },
     },
     Language {
