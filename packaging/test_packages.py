@@ -301,7 +301,7 @@ class C(Installed):
         worker = self.compile(example, "http_poll", "cc", "-std=c99", *shared)
         libraries = {"LD_LIBRARY_PATH": str(self.prefix / "lib")}
         with self.master(self.folder, worker, address="127.0.0.1:0,n", **libraries) as (_, port):
-            self.assertIn("200 OK", self.greeting(port))
+            self.assertIn("200 OK", self.greeting(port, http=True))
 
     def test_a_c_plus_plus_program_compiles_and_runs(self):
         (self.folder / "program.cc").write_text(

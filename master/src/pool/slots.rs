@@ -358,8 +358,18 @@ impl Pool {
             .is_some_and(|(slots, worker)| slots.others_in(worker, counts).next().is_some())
     }
 
-    /// Workers of the current version beside others in their slot, and those in slots that go: those that serve nobody at once, the
-    /// others as far as there are enough without them, the highest slot first.
+    /// A worker whose slot has been given to another one that goes on.
+    pub(super) fn is_replaced_in_its_slot(&self, id: SpawnId) -> bool {
+        let has_it = |resident: Resident| resident.holds() && resident.goes_on();
+        self.slots
+            .as_ref()
+            .zip(self.workers.get(&id))
+            .is_some_and(|(slots, worker)| slots.others_in(worker, has_it).next().is_some())
+    }
+
+    /// Workers of the current version beside others in their slot, and those in slots that go:
+    /// those that serve nobody at once, the others as far as there are enough without them, the
+    /// highest slot first.
     pub(super) fn retire_beyond(&mut self, now: Moment) {
         let Some(slots) = &self.slots else { return };
         let is_modern = |resident: &Resident| resident.holds() && resident.goes_on();

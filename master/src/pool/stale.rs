@@ -172,15 +172,17 @@ impl Pool {
     }
 
     /// It was no hang after all, only slow. Unless there is another reason it may stay; a
-    /// replacement that has begun is one too many then, and goes.
+    /// replacement that has begun is one too many then, and goes. In a balanced pool it has the
+    /// slot already, and so the replacement goes on.
     pub(super) fn note_sound(&mut self, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
         if !worker.silent || worker.is_stopping() {
             return;
         }
+        let may_stay = !self.is_replaced_in_its_slot(id);
         self.change(id, |worker| {
             worker.silent = false;
-            if worker.stale == Some(Stale::Silent) {
+            if may_stay && worker.stale == Some(Stale::Silent) {
                 worker.stale = None;
                 worker.recycling = false;
             }

@@ -268,6 +268,28 @@ fn an_upgrade_while_some_drain_retires_them_too() {
 }
 
 #[test]
+fn who_pings_again_goes_all_the_same_once_its_replacement_has_the_slot() {
+    check_balanced(
+        two(),
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        1 ack w0
+        1 ack w1
+            fleet up
+        1 rules silence 10
+        5 ping w1
+        15 tick
+            inspect w1
+            spawn w2 index 2 v0 slot 1
+        16 ping w1
+        17 ack w2
+            USR2 w1",
+    );
+}
+
+#[test]
 fn without_balance_nobody_has_a_slot_and_nobody_drains() {
     check(
         two(),
