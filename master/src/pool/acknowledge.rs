@@ -177,7 +177,9 @@ impl Pool {
         if soak.is_zero() || self.workers.get(&id).is_some_and(|worker| !worker.newcomer) {
             self.let_count(id);
         }
-        let (acked, target) = (self.census.acked(), self.target());
+        let target = self.target();
+        // Those that are being replaced serve on, beside replacements that are up already.
+        let acked = (self.census.acked() + self.census.recycling()).min(target);
         self.report(Report::Acknowledged { worker: self.name(id), acked, target });
     }
 

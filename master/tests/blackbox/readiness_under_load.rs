@@ -8,7 +8,12 @@ use crate::support::site::{Site, TARGET};
 /// Three upgrades under load; at every moment enough workers serve.
 #[track_caller]
 fn check(mode: &str, words: &[&str]) {
-    let site = Site::start(&["-m", mode], &serves("1", words));
+    check_with(&[], mode, words);
+}
+
+#[track_caller]
+fn check_with(options: &[&str], mode: &str, words: &[&str]) {
+    let site = Site::start(&[options, &["-m", mode]].concat(), &serves("1", words));
     let status = site.master.status();
     assert_eq!((&status["ack_mode"], &status["stop_signal"]), (&mode.into(), &"TERM".into()));
     let (load, watch) = (Load::start(site.port), site.watch());
@@ -30,6 +35,11 @@ fn check(mode: &str, words: &[&str]) {
 #[test]
 fn by_a_newline_on_a_descriptor() {
     check("fd", &["fd"]);
+}
+
+#[test]
+fn by_a_newline_on_a_descriptor_behind_the_sockets() {
+    check_with(&["--listen-fds"], "fd", &["fd"]);
 }
 
 #[test]

@@ -34,6 +34,12 @@ fn all_at_request_without_a_loss() {
     wait_for_others(&site, &before);
     watch.finish();
     load.finish(&["1"]);
+    // Those that are replaced serve on, and so all are up each time that a newcomer is.
+    let lines = site.master.log.lines();
+    let up: Vec<&String> = lines.iter().filter(|line| line.contains(" is up (")).collect();
+    assert!(up.len() >= 2 * TARGET, "{up:?}");
+    let all = format!("({TARGET}/{TARGET} ");
+    assert!(up.iter().skip(TARGET).all(|line| line.contains(&all)), "{up:?}");
     site.master.stop();
 }
 

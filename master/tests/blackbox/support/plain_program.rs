@@ -19,6 +19,9 @@ if how == "file":
     open(f"ready.{os.getpid()}", "w").close()
 if how == "fd":
     number = int(os.environ["EINHORN_READY_FD"])
+    if "LISTEN_FDS" in os.environ:
+        assert os.environ["LISTEN_PID"] == str(os.getpid())
+        assert listener.fileno() == 3 and number >= 3 + int(os.environ["LISTEN_FDS"])
     os.write(number, b"ready\n")
     os.close(number)
 while True:
