@@ -413,7 +413,7 @@ mod tests {
     #[test]
     fn what_was_said_to_the_master_is_not_passed_on() {
         let start = [
-            ("HOME", "/root"),
+            ("HOME", "/home"),
             ("EINHORN_MASTER_PID", "1"),
             ("EINHORN_FD_3", "44"),
             ("EINHORN_FD_FAMILY_3", "AF_INET"),
@@ -432,7 +432,7 @@ mod tests {
             ("EMPTY", ""),
         ];
         let expect = [
-            "HOME=/root",
+            "HOME=/home",
             "LISTEN_ADDRESS=of the program's own",
             "EINHORN=no prefix",
             "EMPTY=",
