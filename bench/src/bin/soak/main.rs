@@ -95,13 +95,14 @@ fn run() -> Result<()> {
     // What it was started with beside its own descriptors is gone after a reload.
     driver::reload(&shared)?;
     driver::settle(&shared, WORKERS)?;
-    let begin = Vitals::of(master.pid())?;
+    let begin = Vitals::at_rest(master.pid(), 0)?;
     let traffic = Traffic::start(&shared, &places, CLIENTS_EACH)?;
     let span = Duration::from_secs(seconds);
     let (went, warm, tallies) = torment(&shared, &mut site, traffic, span, begin);
     let tallies = tallies?;
     let settled = driver::settle(&shared, WORKERS);
-    let course = Course { begin, warm, end: Vitals::of(master.pid())? };
+    let end = Vitals::at_rest(master.pid(), begin.descriptors)?;
+    let course = Course { begin, warm, end };
     report::show(&shared, &tallies, &course);
     went.and(settled.map(drop)).with_context(|| format!("SEED={seed}"))?;
     report::check(&tallies, &course).with_context(|| format!("SEED={seed}"))?;

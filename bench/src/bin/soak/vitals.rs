@@ -3,11 +3,16 @@
 use std::fmt;
 use std::fs;
 
+use std::time::{Duration, Instant};
+
 use anyhow::{Context as _, Result, ensure};
-use einhorn_bench::process;
+use einhorn_bench::{process, wait};
 
 /// More than after the warm-up by so much is growth: buffers that were needed once stay.
 const GROWTH_KIB_MAX: u64 = 4 << 10;
+
+/// How long connections that are closed may take to go.
+const REST: Duration = Duration::from_secs(2);
 
 /// At one moment.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +27,20 @@ impl Vitals {
         let path = format!("/proc/{pid}/fd");
         let descriptors = fs::read_dir(&path).with_context(|| format!("cannot read {path}"))?;
         Ok(Self { resident_kib: process::resident_kib(pid)?, descriptors: descriptors.count() })
+    }
+
+    /// The same with the fewest descriptors that it has within some time, or as soon as it has
+    /// no more than `enough`: connections that have just been closed go, a leak stays.
+    pub(crate) fn at_rest(pid: u32, enough: usize) -> Result<Self> {
+        let begun = Instant::now();
+        let mut least = Self::of(pid)?;
+        while least.descriptors > enough && begun.elapsed() < REST {
+            wait::pass(Duration::from_millis(10))?;
+            let now = Self::of(pid)?;
+            least.resident_kib = now.resident_kib;
+            least.descriptors = least.descriptors.min(now.descriptors);
+        }
+        Ok(least)
     }
 
     /// The more of each.
