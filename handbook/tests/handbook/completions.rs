@@ -1,5 +1,7 @@
 //! The completions, asked by the shells themselves.
 
+use std::collections::BTreeSet;
+use std::fs::{self, File};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::Command;
@@ -8,59 +10,78 @@ use einhorn_handbook::project;
 
 use crate::support::run;
 
-/// What bash offers when the tab key is pressed behind these words.
-#[track_caller]
-fn bash(folder: &Path, words: &[&str]) -> Vec<String> {
-    let program = words[0];
-    let script = "source \"$0\"; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); \
-                  line=\"$*\"; line=${line// = /=}; COMP_LINE=${line// : /:}; \
-                  COMP_POINT=${#COMP_LINE}; \"_$1\"; \
-                  ((${#COMPREPLY[@]} == 0)) || printf '%s\\n' \"${COMPREPLY[@]}\"";
-    let completion = project().join("packaging/completions/bash").join(program);
-    let mut command = Command::new("bash");
-    command.args(["--norc", "-c", script]).arg(completion).args(words);
-    let said = run(command.env("TMPDIR", folder).current_dir(folder));
-    let mut offered: Vec<String> = said.lines().map(str::to_owned).collect();
-    offered.sort();
-    offered
+/// The two that complete by what the key finds on the line: each as its users start it.
+const SHELLS: [(&str, &[&str]); 2] =
+    [("bash", &["--noprofile", "--rcfile", "bashrc", "-i"]), ("zsh", &["-i"])];
+
+/// What a shell offers when the tab key is pressed behind each of these lines.
+fn offered(shell: &str, arguments: &[&str], lines: &[&str], folder: &Path) -> Vec<Vec<String>> {
+    let project = project().canonicalize().unwrap();
+    for file in ["press_tab.zsh", ".zshrc", "bashrc"] {
+        fs::copy(project.join("handbook/tests/shells").join(file), folder.join(file)).unwrap();
+    }
+    let (typed, offers) = (folder.join("typed"), folder.join("offers"));
+    fs::write(&typed, lines.join("\n") + "\n").unwrap();
+    fs::write(&offers, "").unwrap();
+    // A shell that does not answer costs a minute, not the night.
+    let mut command = Command::new("timeout");
+    command.args(["60", "zsh", "-f", "press_tab.zsh", shell]).args(arguments).current_dir(folder);
+    command.env("SCRIPTS", project.join("packaging/completions")).env("ZDOTDIR", folder);
+    command.env("OFFERED", &offers).env("TMPDIR", folder).env("HOME", folder);
+    // Only what is typed is completed, whoever else has programs and masters here.
+    command.env("PATH", format!("{}:/usr/bin:/bin", folder.display())).env("TERM", "dumb");
+    run(command.stdin(File::open(typed).unwrap()));
+    let text = fs::read_to_string(offers).unwrap();
+    let offers = text.strip_suffix("---\n").unwrap_or_else(|| panic!("{shell}: {text}"));
+    let sorted = |offer: &str| {
+        // zsh says what stands before the value, too.
+        let words =
+            offer.lines().map(|word| word.rsplit_once('=').map_or(word, |(_, value)| value));
+        words.filter(|word| !word.is_empty()).map(str::to_owned).collect::<BTreeSet<_>>()
+    };
+    offers.split("---\n").map(|offer| sorted(offer).into_iter().collect()).collect()
 }
 
 #[test]
-fn bash_knows_options_and_their_values() {
-    let folder = tempfile::tempdir().unwrap();
-    let check = |words: &[&str], offered: &[&str]| {
-        assert_eq!(bash(folder.path(), words), offered, "{words:?}");
-    };
-    check(&["einhorn", "--upgrade-a"], &["--upgrade-attempts"]);
-    check(&["einhorn", "-m", "man"], &["manual"]);
-    check(&["einhorn", "--ack-mode", "=", "no"], &["notify"]);
-    check(&["einhorn", "-n", "2", "--stop-signal", "US"], &["USR1", "USR2"]);
-    check(&["einhorn", "-n", ""], &[]);
-    check(&["einhorn", "-b", "127.0.0.1", ":", "0", "--upgrade-a"], &["--upgrade-attempts"]);
-    // Behind the program's name nothing is ours.
-    assert!(
-        !bash(folder.path(), &["einhorn", "./server", "--upgrade-a"])
-            .contains(&"--upgrade-attempts".to_owned())
-    );
-}
-
-#[test]
-fn bash_knows_masters_and_commands() {
-    let folder = tempfile::tempdir().unwrap();
-    let _web = UnixListener::bind(folder.path().join("einhorn-web.sock")).unwrap();
-    let _api = UnixListener::bind(folder.path().join("einhorn-api.v2.sock")).unwrap();
-    std::fs::write(folder.path().join("einhorn-not.sock"), "a file").unwrap();
-    let check = |words: &[&str], offered: &[&str]| {
-        assert_eq!(bash(folder.path(), words), offered, "{words:?}");
-    };
-    check(&["einhornsh", ""], &["api.v2", "web"]);
-    check(&["einhornsh", "-c", "w"], &["web"]);
-    check(&["einhornsh", "web", "-e", "upg"], &["upgrade", "upgrade_fleet"]);
-    check(&["einhornsh", "-e", "'inc; stat"], &["inc; state", "inc; status"]);
-    check(&["einhornsh", "-e", "\"signal US"], &["signal USR1", "signal USR2"]);
-    check(&["einhornsh", "--ex"], &["--execute"]);
-    check(&["einhornsh", "web", "--ex"], &["--execute"]);
-    check(&["einhornsh", "web", "--execute", "=", "upgrade_"], &["upgrade_fleet"]);
+fn bash_and_zsh_offer_options_values_masters_and_commands() {
+    let rows: [(&str, &[&str]); 21] = [
+        ("einhorn --upgrade-a", &["--upgrade-attempts"]),
+        ("einhorn -m man", &["manual"]),
+        ("einhorn --ack-mode=no", &["notify"]),
+        ("einhorn -n 2 --stop-signal US", &["USR1", "USR2"]),
+        ("einhorn -n ", &[]),
+        ("einhorn -b 127.0.0.1:0 --upgrade-a", &["--upgrade-attempts"]),
+        ("einhorn --chdir rel", &["releases"]),
+        ("einhorn --drop-env-var OFFER", &["OFFERED"]),
+        // Behind the program's name nothing is ours, and the program itself is looked up.
+        ("einhorn -b 127.0.0.1:0 ls --upgrade-a", &[]),
+        ("einhorn -b 127.0.0.1:0 a-serv", &["a-server"]),
+        ("einhornsh ", &["api.v2", "web"]),
+        ("einhornsh -c w", &["web"]),
+        ("einhornsh web -e upg", &["upgrade", "upgrade_fleet"]),
+        ("einhornsh -e 'inc; stat", &["inc; state", "inc; status"]),
+        ("einhornsh -e \"signal US", &["signal USR1", "signal USR2"]),
+        ("einhornsh -e \"signal HUP US", &["signal HUP USR1", "signal HUP USR2"]),
+        ("einhornsh -e 'inc; die T", &["inc; die TERM"]),
+        ("einhornsh --ex", &["--execute"]),
+        ("einhornsh web --ex", &["--execute"]),
+        ("einhornsh web --execute=upgrade_", &["upgrade_fleet"]),
+        ("einhornsh web a", &[]),
+    ];
+    let lines: Vec<&str> = rows.iter().map(|(line, _)| *line).collect();
+    for (shell, arguments) in SHELLS {
+        let folder = tempfile::tempdir().unwrap();
+        let _web = UnixListener::bind(folder.path().join("einhorn-web.sock")).unwrap();
+        let _api = UnixListener::bind(folder.path().join("einhorn-api.v2.sock")).unwrap();
+        fs::write(folder.path().join("einhorn-not.sock"), "a file").unwrap();
+        fs::create_dir(folder.path().join("releases")).unwrap();
+        std::os::unix::fs::symlink("/bin/true", folder.path().join("a-server")).unwrap();
+        let offered = offered(shell, arguments, &lines, folder.path());
+        for ((line, expected), offered) in rows.iter().zip(&offered) {
+            assert_eq!(offered, expected, "{shell}: {line}");
+        }
+        assert_eq!(offered.len(), rows.len(), "{shell}");
+    }
 }
 
 #[test]
