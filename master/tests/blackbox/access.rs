@@ -1,11 +1,14 @@
 //! Who may speak to a master: its user, root, those named, and workers for themselves.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
+use einhorn_protocol::limit::{CLIENTS_MAX, CLIENTS_PER_UID_MAX, WORKER_CLIENTS_MAX};
 use rustix::process::{Signal, getuid};
 
+use crate::support::process::raise_open_files;
 use crate::support::process::{send, start};
 use crate::support::{Folder, IDLE, Launch, Master, worker_of};
 use crate::worker::{told, told_in_shell};
@@ -29,7 +32,14 @@ fn mode(master: &Master) -> u32 {
 
 /// What a user in some groups is answered; nothing if there is no connection.
 fn answer_to(master: &Master, uid: u32, gids: &[u32]) -> String {
-    let words = told(&[&format!("talk={}", master.socket.display())]);
+    let talk = format!("talk={}", master.socket.display());
+    let output = as_user(master, uid, gids, &talk).wait_with_output().unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A process of a user in some groups that does as told. Its input and its errors are pipes.
+fn as_user(master: &Master, uid: u32, gids: &[u32], word: &str) -> Child {
+    let words = told(&[word]);
     let program = master.folder.join("client");
     if !program.exists() {
         master.folder.copy(&words[0], "client");
@@ -42,9 +52,8 @@ fn answer_to(master: &Master, uid: u32, gids: &[u32]) -> String {
         _ => command.arg(format!("--groups={}", groups.join(","))),
     };
     command.arg(program).args(&words[1..]);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    let output = start(&mut command).wait_with_output().unwrap();
-    String::from_utf8(output.stderr).unwrap()
+    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    start(&mut command)
 }
 
 fn is_welcome(answer: &str) -> bool {
@@ -80,6 +89,29 @@ fn a_group_that_is_named_gets_the_file_and_nobody_else_may_connect() {
     assert!(is_welcome(&answer_to(&master, OTHER, &[GROUP])));
     let denied = answer_to(&master, OTHER, &[]);
     assert!(denied.contains("PermissionDenied"), "{denied}");
+    master.stop();
+}
+
+#[test]
+fn where_the_file_cannot_be_given_to_the_group_everybody_may_connect_and_is_asked_who_it_is() {
+    if !getuid().is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    chown(folder.path(), Some(OWNER), Some(OWNER)).unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let einhorn = folder.copy(crate::support::EINHORN, "einhorn");
+    let owner = [format!("--reuid={OWNER}"), format!("--regid={OWNER}")];
+    let as_owner = ["setpriv", &owner[0], &owner[1], "--clear-groups"];
+    let options = ["-n", "1", "--allow-gid", &GROUP.to_string()];
+    let launch = Launch::within(folder, &options, &IDLE).called(einhorn).under(&as_owner);
+    let master = launch.start();
+    let line = master.wait_for_line("to group 3900003");
+    assert!(line.contains("cannot give") && line.contains("everybody may connect"), "{line}");
+    assert_eq!(mode(&master), 0o666);
+    assert!(is_welcome(&answer_to(&master, OTHER, &[GROUP])));
+    let refused = answer_to(&master, OTHER, &[]);
+    assert!(refused.contains("not_permitted") && refused.contains("3900002"), "{refused}");
     master.stop();
 }
 
@@ -176,6 +208,57 @@ fn a_worker_of_another_user_cannot_speak_for_a_second_one() {
     let line = master.wait_for_line("acknowledgement ignored");
     assert!(line.contains("is not worker"), "{line}");
     assert_eq!(worker_of(&master.status(), master.pids()[0])["stage"], "starting");
+    master.stop();
+}
+
+#[test]
+fn a_worker_of_another_user_has_as_many_connections_as_all_of_them_may() {
+    if !getuid().is_root() {
+        return;
+    }
+    let folder = Folder::new();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    raise_open_files();
+    let words = told(&[]);
+    folder.copy(&words[0], "worker");
+    let crowd = format!("crowd-of-worker={WORKER_CLIENTS_MAX}");
+    let script = dropped(&[&crowd, "ack", "hang"]).replace(&words[0], &folder.word("worker"));
+    let script = folder.script("run", &script);
+    let options = ["-n", "1", "-m", "manual", "--allow-uid", &OTHER.to_string()];
+    let master = Launch::within(folder, &options, &[script]).start();
+    let line = master.wait_for_line("overloaded");
+    assert!(line.contains("too many clients: 1024 of uid 3900001"), "{line}");
+    // Everybody else is served meanwhile, and so is the worker when it has closed some.
+    master.wait_for_up(1);
+    master.stop();
+}
+
+#[test]
+fn as_many_clients_of_all_users_as_there_may_be() {
+    if !getuid().is_root() {
+        return;
+    }
+    raise_open_files();
+    let third = GROUP.to_string();
+    let allowed = ["--allow-uid", &OWNER.to_string(), "--allow-uid", &OTHER.to_string()];
+    let options: Vec<&str> =
+        ["-n", "1", "--allow-uid", &third].into_iter().chain(allowed).collect();
+    let master = open_to_all(&options).start();
+    let crowd = format!("crowd={CLIENTS_PER_UID_MAX},{}", master.socket.display());
+    const { assert!(CLIENTS_MAX == 2 * CLIENTS_PER_UID_MAX) };
+    let mut crowds = [OWNER, OTHER].map(|uid| as_user(&master, uid, &[], &crowd));
+    for crowd in &mut crowds {
+        let mut line = String::new();
+        BufReader::new(crowd.stderr.as_mut().unwrap()).read_line(&mut line).unwrap();
+        assert_eq!(line, "2048 are in\n");
+    }
+    let refused = answer_to(&master, GROUP, &[]);
+    assert!(refused.contains("overloaded") && refused.contains("0 of uid 3900003"), "{refused}");
+    for mut crowd in crowds {
+        drop(crowd.stdin.take());
+        assert!(crowd.wait().unwrap().success());
+    }
+    master.wait_until("room again", || is_welcome(&answer_to(&master, GROUP, &[])).then_some(()));
     master.stop();
 }
 

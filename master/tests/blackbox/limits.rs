@@ -3,16 +3,14 @@
 use std::time::Duration;
 
 use einhorn_protocol::limit::{CLIENTS_PER_UID_MAX, SILENT_CLIENTS_MAX};
-use rustix::process::{Resource, Rlimit};
 use serde_json::json;
 
+use crate::support::process::raise_open_files;
 use crate::support::{Client, IDLE, Master};
 
 /// This process needs a descriptor for each, and the master does too.
 fn one() -> Master {
-    let limit = rustix::process::getrlimit(Resource::Nofile);
-    rustix::process::setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })
-        .unwrap();
+    raise_open_files();
     Master::start(&["-n", "1"], &IDLE)
 }
 

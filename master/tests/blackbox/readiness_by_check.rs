@@ -1,5 +1,10 @@
 //! `-m exec:CMD`: a command is run for each worker until it ends with status 0.
 
+use std::fs;
+use std::io::Write as _;
+
+use einhorn_protocol::limit::READY_CHECKS_AT_ONCE_MAX;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
@@ -19,7 +24,7 @@ fn start(folder: Folder, options: &[&str], script: &str) -> Master {
 fn checks(master: &Master) -> Vec<i32> {
     let all = marked(&master.folder.mark());
     let is_check = |pid: &i32| {
-        std::fs::read(format!("/proc/{pid}/environ")).is_ok_and(|variables| {
+        fs::read(format!("/proc/{pid}/environ")).is_ok_and(|variables| {
             let mut variables = variables.split(|byte| *byte == 0);
             variables.any(|variable| variable.starts_with(b"EINHORN_WORKER_PID="))
         })
@@ -76,11 +81,37 @@ fn a_check_finds_what_its_worker_finds() {
     own.remove("PWD");
     assert_eq!(named, Some(master.only_pid().to_string()));
     assert_eq!(own, worker);
-    assert!(std::fs::read_link(format!("/proc/{pid}/fd/{}", own["EINHORN_FD_0"])).is_ok());
+    assert!(fs::read_link(format!("/proc/{pid}/fd/{}", own["EINHORN_FD_0"])).is_ok());
     // It goes when its worker does.
     let check = Process::of(pid);
     send(master.only_pid(), Signal::KILL);
     check.wait();
+    master.stop();
+}
+
+#[test]
+fn no_more_checks_run_at_once_than_may() {
+    let folder = Folder::new();
+    let place = folder.path().to_str().unwrap().to_owned();
+    mknodat(CWD, folder.join("go"), FileType::Fifo, Mode::RWXU, 0).unwrap();
+    // The shell itself waits, so that a check is one process.
+    let master = start(folder, &["-n", "40"], &format!("read line < {place}/go"));
+    let all = master.pids();
+    master.wait_until("as many as may", || {
+        (checks(&master).len() == READY_CHECKS_AT_ONCE_MAX).then_some(())
+    });
+    // Every answer is a turn of the loop, in which one more could be started.
+    for _ in 0..5 {
+        assert_eq!(pids(&master.status()), all);
+        assert!(checks(&master).len() <= READY_CHECKS_AT_ONCE_MAX);
+    }
+    // From here on there is a line to read: all have their turn.
+    let mut go = fs::OpenOptions::new().write(true).open(master.folder.join("go")).unwrap();
+    master.folder.write("new", "up\n");
+    fs::rename(master.folder.join("new"), master.folder.join("go")).unwrap();
+    go.write_all("up\n".repeat(READY_CHECKS_AT_ONCE_MAX).as_bytes()).unwrap();
+    drop(go);
+    assert_eq!(pids(&master.wait_for_up(40)), all);
     master.stop();
 }
 
@@ -125,7 +156,7 @@ fn one_that_hangs_or_forks_or_prints_without_end_costs_nothing_else() {
 }
 
 fn environment_of(pid: i32) -> Option<String> {
-    let text = std::fs::read(format!("/proc/{pid}/environ")).ok()?;
+    let text = fs::read(format!("/proc/{pid}/environ")).ok()?;
     Some(String::from_utf8_lossy(&text).into_owned())
 }
 

@@ -61,6 +61,8 @@ fn act() {
             "ping-by-descriptor" => by_descriptor(&ping_as_json(object)),
             "become-master-alone" => become_master_alone(),
             "talk" => talk(object),
+            "crowd" => crowd(object),
+            "crowd-of-worker" => crowd_of_worker(object.parse().unwrap()),
             "leak" => habits.leak = object.parse().unwrap(),
             "beat" => habits.beat = Some(object.to_owned()),
             "hang-at" => habits.hang_at = Some(object.to_owned()),
@@ -112,6 +114,33 @@ fn talk(path: &str) {
     let mut answer = String::new();
     let _ = BufReader::new(master).read_line(&mut answer);
     say(&answer);
+}
+
+/// As `count` clients of whoever listens there (`count,path`), each of which is answered, until
+/// the input ends.
+fn crowd(count_and_path: &str) {
+    let (count, path) = count_and_path.split_once(',').unwrap();
+    let clients = (0..count.parse().unwrap()).map(|_| {
+        let mut client = UnixStream::connect(path).unwrap();
+        client.write_all(b"{\"command\":\"ehlo\"}\n").unwrap();
+        let mut answer = String::new();
+        BufReader::new(&client).read_line(&mut answer).unwrap();
+        assert!(answer.contains("Welcome"), "{answer}");
+        client
+    });
+    let clients: Vec<UnixStream> = clients.collect();
+    say(&format!("{} are in", clients.len()));
+    io::stdin().read_line(&mut String::new()).unwrap();
+}
+
+/// Opens `count` connections that stay, and says what is answered on one more.
+fn crowd_of_worker(count: usize) {
+    let clients: Vec<UnixStream> = (0..count).map(|_| by_path("")).collect();
+    let late = by_path("");
+    let mut answer = String::new();
+    BufReader::new(late).read_line(&mut answer).unwrap();
+    say(&answer);
+    drop(clients);
 }
 
 fn by_path(line: &str) -> UnixStream {

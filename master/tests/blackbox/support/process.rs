@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{
-    Pid, PidfdFlags, PidfdGetfdFlags, Signal, kill_process, pidfd_getfd, pidfd_open,
-    pidfd_send_signal,
+    Pid, PidfdFlags, PidfdGetfdFlags, Resource, Rlimit, Signal, getrlimit, kill_process,
+    pidfd_getfd, pidfd_open, pidfd_send_signal, setrlimit,
 };
 
 use super::LONG;
@@ -31,6 +31,12 @@ pub(crate) fn no_fork() -> MutexGuard<'static, ()> {
 pub(crate) fn start(command: &mut Command) -> Child {
     let _alone = no_fork();
     command.spawn().unwrap()
+}
+
+/// Lets this process, and those that it starts from now on, open as many files as they may.
+pub(crate) fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
 }
 
 /// A process, whatever becomes of its pid.
