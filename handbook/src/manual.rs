@@ -33,7 +33,8 @@ pub(crate) fn all(made: &[Made]) -> io::Result<Vec<Made>> {
             let version = env!("CARGO_PKG_VERSION");
             let text = format!(
                 ".\\\" Made from {source}; do not edit.\n\
-                 .TH {title} {section} \"\" \"einhorn {version}\" \"{volume}\"\n{body}"
+                 .TH {title} {section} \"\" \"einhorn {version}\" \"{volume}\"\n\
+                 .\\\" Half a name cannot be copied.\n.nh\n{body}"
             );
             Ok(Made { path: format!("docs/man/{name}.{section}").into(), text })
         })
