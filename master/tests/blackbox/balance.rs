@@ -21,8 +21,12 @@ fn server(number: &str, binds: &[&str]) -> Master {
 }
 
 fn server_with(others: &[&str], number: &str, binds: &[&str]) -> Master {
+    server_of(&code(0), others, number, binds)
+}
+
+fn server_of(code: &str, others: &[&str], number: &str, binds: &[&str]) -> Master {
     let folder = Folder::new();
-    let script = folder.script("server", &code(0));
+    let script = folder.script("server", code);
     let mut options = vec!["-n", number, "-m", "manual", "-s", "0.01"];
     options.extend(others);
     options.extend(binds.iter().flat_map(|bind| ["-b", bind]));
@@ -50,12 +54,17 @@ fn worker_in(status: &Json, slot: u64) -> i32 {
     i32::try_from(worker["pid"].as_i64().unwrap()).unwrap()
 }
 
+fn connect(address: SocketAddr) -> BufReader<TcpStream> {
+    let stream = TcpStream::connect_timeout(&address, LONG).unwrap();
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    BufReader::new(stream)
+}
+
 /// Asks and leaves the answer for later.
 fn ask(address: SocketAddr) -> BufReader<TcpStream> {
-    let mut stream = TcpStream::connect_timeout(&address, LONG).unwrap();
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    stream.write_all(b"which\n").unwrap();
-    BufReader::new(stream)
+    let mut client = connect(address);
+    client.get_mut().write_all(b"which\n").unwrap();
+    client
 }
 
 /// The worker that answers.
@@ -145,6 +154,40 @@ fn who_waits_in_the_queue_of_a_slot_that_goes_is_served_first() {
         let answered: BTreeSet<i32> = clients.iter_mut().map(answer).collect();
         assert_eq!(answered, [stays, goes].into(), "{host}");
         wait_for_slots(&master, 1);
+        master.stop();
+    }
+}
+
+/// Puts connections off until the client has said something (`TCP_DEFER_ACCEPT`): for so long
+/// each is a handshake that is not over, though the client thinks that it is.
+const DEFERRED: &str = "python3 -c 'import os, socket
+listener = socket.socket(fileno=int(os.environ[\"EINHORN_FD_0\"]))
+listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, 60)'
+";
+
+#[test]
+fn a_handshake_that_is_half_way_into_a_slot_that_goes_is_waited_for() {
+    for host in ["127.0.0.1", "[::1]"] {
+        let code = format!("{DEFERRED}{}", code(0));
+        let master = server_of(&code, &[], "2", &[&format!("{host}:0,balance")]);
+        let status = wait_for_slots(&master, 2);
+        let address: SocketAddr = format!("{host}:{}", port(&status, 0)).parse().unwrap();
+        let (stays, goes) = (worker_in(&status, 0), worker_in(&status, 1));
+        let mut clients: Vec<_> = (0..64).map(|_| connect(address)).collect();
+        master.command("set_workers", &["1"]);
+        // There is nothing in its queue, and yet it is not asked to stop.
+        master.wait_for("half a second of draining", |status| {
+            let worker = workers(status).into_iter().find(|w| w["slot"] == 1).unwrap();
+            assert_eq!(worker["signaled"], json!([]), "{host}");
+            worker["due"]["seconds"].as_f64().is_some_and(|left| left < 9.5)
+        });
+        for client in &mut clients {
+            client.get_mut().write_all(b"which\n").unwrap();
+        }
+        let answered: BTreeSet<i32> = clients.iter_mut().map(answer).collect();
+        assert_eq!(answered, [stays, goes].into(), "{host}");
+        wait_for_slots(&master, 1);
+        assert!(!master.log.text().contains("is not empty"), "{}", master.log.text());
         master.stop();
     }
 }

@@ -4,6 +4,7 @@
 //! preloaded. As everywhere nothing depends on how fast the machine is.
 #![expect(clippy::disallowed_methods, reason = "tests start and time the processes they observe")]
 
+mod balance;
 mod death;
 mod language;
 mod load;
