@@ -116,10 +116,10 @@ fn tell(folder: &Path, command: &str) -> String {
 }
 
 #[track_caller]
-fn upgrade_under_load(language: &Language) {
+fn upgrade_under_load(language: &Language, code: &str) {
     let kit = project().canonicalize().unwrap().join("target/kit");
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join(language.file), readme_block(language.name)).unwrap();
+    std::fs::write(folder.path().join(language.file), code).unwrap();
     let command = (language.command)(folder.path(), &kit);
     let mut master = Command::new(programs().join("einhorn"));
     master.args(["-k", "-q", "-b", "127.0.0.1:0,n", "-n", "2", "-m", "manual", "-s", "0.1", "--"]);
@@ -163,8 +163,17 @@ fn upgrade_under_load(language: &Language) {
 fn the_smallest_workers_lose_nothing_in_an_upgrade() {
     run(Command::new(project().join("packaging/kit")).args(["c", "python", "node", "ruby"]));
     for language in &LANGUAGES {
-        upgrade_under_load(language);
+        upgrade_under_load(language, &readme_block(language.name));
     }
+}
+
+/// What the protocol's description shows needs no library.
+#[test]
+fn a_worker_of_the_protocol_alone_loses_nothing_in_an_upgrade() {
+    let page = read("docs/protocol.md").unwrap();
+    let worker = blocks(&page).into_iter().find(|block| block.mark == "worker").unwrap();
+    assert!(!worker.text.contains("einhorn_worker"));
+    upgrade_under_load(&LANGUAGES[0], &worker.text);
 }
 
 /// One text in three places: here, in the README of its library, and for Rust in what is built.
