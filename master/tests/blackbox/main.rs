@@ -29,6 +29,7 @@ mod readiness_by_notification;
 mod readiness_under_load;
 mod recycling;
 mod reload;
+mod reload_refused;
 mod ruby_faults;
 mod signals;
 mod start;
