@@ -82,6 +82,7 @@ packages: setup ## every package, into dist/
 generate: ## man pages, completions and the tables of docs/, from the program's own tables
 	$(CARGO) run --quiet -p einhorn-handbook
 
+# What it writes to docs/benchmarks `make generate` puts into the README.
 .PHONY: bench
 bench: static ## the measurements, as ratios to a floor in the same run (QUICK=1: under two minutes)
 	$(CARGO) build --release -p time_server -p einhorn-c -p einhorn-bench

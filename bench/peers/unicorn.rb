@@ -2,3 +2,4 @@
 
 worker_processes 4
 preload_app false
+pid "#{ENV.fetch('BENCH_FOLDER')}/unicorn.pid"

@@ -1,4 +1,4 @@
-//! Parts of `docs/` that are made: what stands between `<!-- made: NAME -->` and
+//! Parts of `docs/` and of the README that are made: what stands between `<!-- made: NAME -->` and
 //! `<!-- end -->`.
 
 use std::fmt::Write as _;
@@ -10,11 +10,14 @@ use crate::{Made, fault, project, read, tables};
 const BEGIN: &str = "<!-- made: ";
 const END: &str = "<!-- end -->\n";
 
-/// The files of `docs/` that have such a part.
+/// The files of `docs/` that have such a part, and the README.
 pub(crate) fn all() -> io::Result<Vec<Made>> {
-    let mut made = Vec::new();
+    let mut paths = vec![PathBuf::from("README.md")];
     for entry in fs::read_dir(project().join("docs"))? {
-        let path = PathBuf::from("docs").join(entry?.file_name());
+        paths.push(PathBuf::from("docs").join(entry?.file_name()));
+    }
+    let mut made = Vec::new();
+    for path in paths {
         if path.extension().is_none_or(|extension| extension != "md") {
             continue;
         }

@@ -23,10 +23,19 @@ pub(crate) fn named(name: &str) -> io::Result<String> {
         "options of einhornsh" => Ok(options(&einhorn_master::shell::command())),
         "commands" => Ok(command_table()),
         "error codes" => error_codes(),
+        "figures" => figures(),
         _ => Err(fault(format!(
             "nothing is made for {name:?} (there are: options of einhorn, options of einhornsh, \
-             commands, error codes)"
+             commands, error codes, figures)"
         ))),
+    }
+}
+
+/// What `make bench` has written last; nothing where it never has.
+fn figures() -> io::Result<String> {
+    match read("docs/benchmarks/figures.md") {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        read => read,
     }
 }
 

@@ -53,5 +53,5 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
     let what = format!("requests lost with balance, {upgrades} upgrades, {changes} other targets");
     #[expect(clippy::cast_precision_loss, reason = "a count of requests")]
     let lost = Sample::new([tally.failed() as f64]);
-    Ok(vec![Row::alone(what, "", lost).wanted(Wanted::Value(0.0))])
+    Ok(vec![Row::alone(what, "", lost).wanted(Wanted::Value(0.0)).headline()])
 }

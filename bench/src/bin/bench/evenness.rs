@@ -55,6 +55,7 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
             }
             let what = format!("busiest worker over mean of 8, {:.0} % load, {name}", part * 100.0);
             let row = Row::alone(what, "×", Sample::new(ratios));
+            let row = if part < 0.5 { row.headline() } else { row };
             let is_bound = bind == BALANCED && part < 0.5;
             rows.push(if is_bound { row.wanted(Wanted::Value(WANTED)) } else { row });
         }

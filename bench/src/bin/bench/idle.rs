@@ -42,10 +42,12 @@ pub(crate) fn memory(setup: &Setup) -> Result<Vec<Row>> {
     let slope = many.saturating_sub(few) * 1024 / (MANY - FEW) as u64;
     let what = format!("a further worker, from {FEW} to {MANY}");
     Ok(vec![
-        resident("", started),
+        resident("", started).headline(),
         resident(", after 100 clients", used),
         Row::alone(format!("resident, {MANY} workers"), "KiB", one(many)),
-        Row::alone(what, "bytes", one(slope)).wanted(Wanted::Value(BYTES_A_WORKER_WANTED)),
+        Row::alone(what, "bytes", one(slope))
+            .wanted(Wanted::Value(BYTES_A_WORKER_WANTED))
+            .headline(),
     ])
 }
 
@@ -61,7 +63,7 @@ fn resident_with(setup: &Setup, count: usize) -> Result<u64> {
 struct Idle {
     what: &'static str,
     master: Master,
-    _clients: Vec<CommandSocket>,
+    clients: Vec<CommandSocket>,
 }
 
 pub(crate) fn idle(setup: &Setup) -> Result<Vec<Row>> {
@@ -88,7 +90,8 @@ pub(crate) fn idle(setup: &Setup) -> Result<Vec<Row>> {
     for (idle, (before, after)) in masters.iter().zip(before.into_iter().zip(after)) {
         let what = format!("{}: wake-ups in {} s", idle.what, span.as_secs());
         let wake_ups = Row::alone(what, "", one(after.0 - before.0));
-        rows.push(wake_ups.wanted(Wanted::Value(0.0)));
+        let wake_ups = wake_ups.wanted(Wanted::Value(0.0));
+        rows.push(if idle.clients.is_empty() { wake_ups } else { wake_ups.headline() });
         let what = format!("{}: CPU in {} s", idle.what, span.as_secs());
         let microseconds = (after.1 - before.1) / 1000;
         rows.push(Row::alone(what, "µs", one(microseconds)).wanted(Wanted::Value(0.0)));
@@ -99,7 +102,7 @@ pub(crate) fn idle(setup: &Setup) -> Result<Vec<Row>> {
 
 fn still(mut master: Master, what: &'static str, clients: usize) -> Result<Idle> {
     let clients = (0..clients).map(|_| master.connect()).collect::<Result<Vec<_>>>()?;
-    Ok(Idle { what, master, _clients: clients })
+    Ok(Idle { what, master, clients })
 }
 
 fn start(setup: &Setup, count: usize, further: &[&str]) -> Result<Master> {

@@ -1,11 +1,14 @@
 //! The figures of `make bench`, each beside what it is compared with. Parts by name:
 //! `bench start round-trip memory …`; all without one. With `--write-to FOLDER` the table is
 //! written there as Markdown and the ratios as a picture; with QUICK=1 in the environment there
-//! are fewer rounds. Nothing is asserted but that the driver sees losses where there are some.
+//! are fewer rounds. Nothing is asserted but that the driver sees losses where there are some. A
+//! part that fails is named in what is written, costs no other part, and is an error at the end.
+#![expect(clippy::disallowed_methods, reason = "it says how long it has been at work")]
 
 mod balance;
 mod bare;
 mod evenness;
+mod figures;
 mod idle;
 mod latency;
 mod peers;
@@ -20,8 +23,9 @@ mod start;
 use std::env;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Instant;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use einhorn_bench::{interrupt, machine};
 
 use self::peers::Peers;
@@ -73,23 +77,38 @@ fn run() -> Result<()> {
         is_quick,
         rows: Vec::new(),
         peers: Peers::default(),
+        failed: Vec::new(),
     };
+    let begun = Instant::now();
+    let say = |name: &str| eprintln!("[{:>3} s] {name}", begun.elapsed().as_secs());
     for (name, part) in PARTS {
         if arguments.wants(name) {
-            eprintln!("measuring: {name}");
-            report.rows.extend(part(&setup).with_context(|| name)?);
+            say(name);
+            // Workers that nobody waited for are no part of what comes now.
+            setup.done.drain()?;
+            match part(&setup) {
+                Ok(rows) => report.rows.extend(rows),
+                Err(error) => {
+                    interrupt::check()?;
+                    eprintln!("        failed: {error:#}");
+                    report.failed.push(format!("{name}: {error:#}"));
+                }
+            }
         }
     }
     // They take minutes: a quick look does without, unless it asks for them.
     if arguments.wants(PEERS) && !(is_quick && arguments.parts.is_empty()) {
-        eprintln!("measuring: {PEERS}");
-        report.peers = peers::run(&setup)?;
+        say(PEERS);
+        report.peers = peers::run(&setup, |name| say(&format!("  {name}")))?;
     }
+    say("done");
     print!("{}", report.text());
-    match arguments.write_to {
-        Some(folder) => report.write_to(&folder),
-        None => Ok(()),
+    if let Some(folder) = arguments.write_to {
+        report.write_to(&folder)?;
+        eprintln!("written to {}", folder.display());
     }
+    ensure!(report.failed.is_empty(), "not measured: {}", report.failed.join("; "));
+    Ok(())
 }
 
 impl Arguments {

@@ -51,14 +51,16 @@ pub(crate) struct Peers {
     pub(crate) left_out: Vec<String>,
 }
 
-pub(crate) fn run(setup: &Setup) -> Result<Peers> {
+/// `say` is told which tool's turn it is.
+pub(crate) fn run(setup: &Setup, say: impl Fn(&str)) -> Result<Peers> {
     let mut peers = Peers::default();
     for tool in &TOOLS {
-        eprintln!("  {} ({})", tool.name, tool.family);
+        let name = format!("{} ({})", tool.name, tool.family);
+        say(&name);
         let version = match tool.version(setup) {
             Ok(version) => version,
             Err(error) => {
-                peers.left_out.push(format!("{}: {error:#}", tool.name));
+                peers.left_out.push(format!("{name}: {error:#}"));
                 continue;
             }
         };
@@ -66,8 +68,8 @@ pub(crate) fn run(setup: &Setup) -> Result<Peers> {
             Ok(peer) => peers.measured.push(peer),
             Err(error) => {
                 einhorn_bench::interrupt::check()?;
-                eprintln!("  {}: {error:#}", tool.name);
-                peers.left_out.push(format!("{}: {error:#}", tool.name));
+                eprintln!("        failed: {error:#}");
+                peers.left_out.push(format!("{name}: {error:#}"));
             }
         }
     }
@@ -93,7 +95,7 @@ fn measure(setup: &Setup, tool: &Tool, version: &str) -> Result<Peer> {
     for _ in 0..if setup.is_quick { 1 } else { RUNS } {
         setup.done.drain()?;
         let begun = Instant::now();
-        let running = Running::start(setup, tool)?;
+        let mut running = Running::start(setup, tool)?;
         let workers = setup.done.wait_for(WORKERS, LIMIT).with_context(|| running.log_end())?;
         starts.push(begun.elapsed());
         running.wait_until_answered()?;
@@ -104,6 +106,7 @@ fn measure(setup: &Setup, tool: &Tool, version: &str) -> Result<Peer> {
         let begun = Instant::now();
         running.upgrade(setup, tool)?;
         setup.done.wait_for(WORKERS, LIMIT).with_context(|| running.log_end())?;
+        running.end_upgrade(tool)?;
         wait::until("end of the old workers", LIMIT, || {
             Ok((!workers.iter().any(|&pid| process::is_running(pid))).then_some(()))
         })?;

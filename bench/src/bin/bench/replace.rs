@@ -37,6 +37,7 @@ pub(crate) fn upgrades(setup: &Setup) -> Result<Vec<Row>> {
     let (bare, einhorn) = compare(setup, FLEET, FLEET_ROUNDS, command::UPGRADE_FLEET, fleet)?;
     let what = format!("fleet upgrade with reload, N = {FLEET}");
     let fleet = Row::beside(what, "ms", bare, einhorn).wanted(Wanted::Ratio(FLEET_RATIO));
+    let fleet = fleet.headline();
 
     let (bare, einhorn) = compare(setup, SMOOTH, SMOOTH_ROUNDS, command::UPGRADE, one_by_one)?;
     let what = format!("smooth upgrade with reload, N = {SMOOTH}");
@@ -122,7 +123,7 @@ pub(crate) fn recovery(setup: &Setup) -> Result<Vec<Row>> {
     }
     master.stop()?;
     let (bare, einhorn) = (Sample::milliseconds(&times.0), Sample::milliseconds(&times.1));
-    Ok(vec![Row::beside("a killed worker is replaced and up", "ms", bare, einhorn)])
+    Ok(vec![Row::beside("a killed worker is replaced and up", "ms", bare, einhorn).headline()])
 }
 
 fn master(setup: &Setup, count: usize) -> Result<Master> {

@@ -8,6 +8,7 @@ use einhorn_bench::bars::{self, Bar, Group};
 use einhorn_bench::statistics::Sample;
 use einhorn_bench::table::Table;
 
+use crate::figures;
 use crate::peers::{Peer, Peers};
 use crate::row::{Row, Wanted, number};
 
@@ -18,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) is_quick: bool,
     pub(crate) rows: Vec<Row>,
     pub(crate) peers: Peers,
+    /// Parts that failed, with the reason.
+    pub(crate) failed: Vec<String>,
 }
 
 const HEADER: [&str; 10] =
@@ -50,19 +53,24 @@ workers that acknowledge includes its reload; Ruby workers count as up after a s
 
 const TEXT_FILE: &str = "README.md";
 const PICTURE_FILE: &str = "ratios.svg";
+/// What `make generate` puts into the project's own page.
+const FIGURES_FILE: &str = "figures.md";
 
 impl Report {
     /// For a terminal.
     pub(crate) fn text(&self) -> String {
         let (facts, table) = (self.facts.join("\n  "), self.table().render());
         let peers = self.peers_text(Table::render);
-        format!("\n  {facts}\n\n{table}\n{LEGEND}\n{peers}")
+        format!("\n  {facts}\n\n{table}\n{LEGEND}\n{}{peers}", self.failed_text())
     }
 
     /// Writes the table and the picture into `folder`.
     pub(crate) fn write_to(&self, folder: &Path) -> Result<()> {
         fs::create_dir_all(folder)?;
-        for (name, content) in [(TEXT_FILE, self.markdown()), (PICTURE_FILE, self.picture())] {
+        let figures = figures::markdown(&self.facts, &self.rows, &self.peers);
+        let files =
+            [(TEXT_FILE, self.markdown()), (PICTURE_FILE, self.picture()), (FIGURES_FILE, figures)];
+        for (name, content) in files {
             let path = folder.join(name);
             fs::write(&path, content)
                 .with_context(|| format!("cannot write {}", path.display()))?;
@@ -74,11 +82,19 @@ impl Report {
         let quick = if self.is_quick { "\nFew rounds only (`QUICK=1`).\n" } else { "" };
         format!(
             "# Benchmarks\n\nWritten by `make bench`, in one run on one machine.\n{quick}\n- {}\n\n\
-             ![Ratios to the floor]({PICTURE_FILE})\n\n{}\n{LEGEND}\n{}",
+             ![Ratios to the floor]({PICTURE_FILE})\n\n{}\n{LEGEND}\n{}{}",
             self.facts.join("\n- "),
             self.table().markdown(),
+            self.failed_text(),
             self.peers_text(Table::markdown)
         )
+    }
+
+    fn failed_text(&self) -> String {
+        match &self.failed[..] {
+            [] => String::new(),
+            failed => format!("\nNot measured: {}.\n", public(&failed.join("; "))),
+        }
     }
 
     fn peers_text(&self, render: impl Fn(&Table) -> String) -> String {
@@ -92,7 +108,7 @@ impl Report {
         }
         let left_out = match &left_out[..] {
             [] => String::new(),
-            names => format!("\nLeft out: {}.\n", names.join("; ")),
+            names => format!("\nLeft out: {}.\n", public(&names.join("; "))),
         };
         format!("\n## Beside others\n\n{}\n{PEERS_LEGEND}\n{left_out}", render(&table))
     }
@@ -195,7 +211,14 @@ fn percent(part: f64) -> String {
     if part.is_finite() { format!("{:.0} %", part * 100.0) } else { String::new() }
 }
 
-fn wanted(wanted: Wanted) -> String {
+/// A reason without the folders of this machine, on one line of a table or a list.
+fn public(text: &str) -> String {
+    let project = std::env::current_dir().unwrap_or_default().display().to_string();
+    let text = text.replace(&format!("{project}/"), "").replace(['\n', '|'], " ");
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+pub(crate) fn wanted(wanted: Wanted) -> String {
     match wanted {
         Wanted::Ratio(ratio) => format!("≤ {ratio:.2} ×"),
         Wanted::Value(value) => format!("≤ {}", number(value)),

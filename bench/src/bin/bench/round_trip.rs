@@ -43,7 +43,8 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
             let (floor, value) = compare(setup, request, &mut echo, &mut einhorn)?;
             let plural = if clients == 1 { "client" } else { "clients" };
             let what = format!("{name}, {clients} {plural}");
-            rows.push(Row { wanted, ..Row::beside(what, "µs", floor, value) });
+            let is_headline = wanted.is_some() && clients == 1;
+            rows.push(Row { wanted, is_headline, ..Row::beside(what, "µs", floor, value) });
         }
     }
     master.wait_until_up(4)?;

@@ -16,6 +16,8 @@ pub(crate) struct Row {
     pub(crate) value: Sample,
     /// What it should be.
     pub(crate) wanted: Option<Wanted>,
+    /// Whether it is among the few that are shown first.
+    pub(crate) is_headline: bool,
 }
 
 /// An upper bound.
@@ -58,17 +60,22 @@ impl Row {
         floor: Sample,
         value: Sample,
     ) -> Self {
-        Self { what: what.into(), unit, floor: Some(floor), value, wanted: None }
+        Self { floor: Some(floor), ..Self::alone(what, unit, value) }
     }
 
     /// A value by itself.
     pub(crate) fn alone(what: impl Into<String>, unit: &'static str, value: Sample) -> Self {
-        Self { what: what.into(), unit, floor: None, value, wanted: None }
+        Self { what: what.into(), unit, floor: None, value, wanted: None, is_headline: false }
     }
 
     /// The same with a bound.
     pub(crate) fn wanted(self, wanted: Wanted) -> Self {
         Self { wanted: Some(wanted), ..self }
+    }
+
+    /// The same among the few that are shown first.
+    pub(crate) fn headline(self) -> Self {
+        Self { is_headline: true, ..self }
     }
 
     /// Value over floor, by a quantile of each.

@@ -70,6 +70,8 @@ impl Place {
 pub(super) struct Running {
     place: Place,
     process: Child,
+    /// The process that has taken over from it, if one has.
+    successor: Option<u32>,
 }
 
 impl Running {
@@ -84,7 +86,7 @@ impl Running {
         command.stdout(log.try_clone()?).stderr(log).process_group(0);
         let process = without_blocked_signals(|| command.spawn())
             .with_context(|| format!("cannot start {}", tool.name))?;
-        Ok(Self { place, process })
+        Ok(Self { place, process, successor: None })
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -100,7 +102,9 @@ impl Running {
     pub(super) fn upgrade(&self, setup: &Setup, tool: &Tool) -> Result<()> {
         fs::write(self.place.own("version"), "new")?;
         match tool.upgrade {
-            Upgrade::Signal(signal) => process::signal(self.process.id(), signal),
+            Upgrade::Signal(signal) | Upgrade::Successor { start: signal, .. } => {
+                process::signal(self.process.id(), signal)
+            }
             Upgrade::Touch(name) => Ok(fs::write(self.place.own(name), "again")?),
             Upgrade::Command(words) => {
                 let mut command = command(setup, &self.place, &words(&self.place))?;
@@ -111,6 +115,15 @@ impl Running {
                 Ok(())
             }
         }
+    }
+
+    /// The new workers are up: what is left to be done then, by hand.
+    pub(super) fn end_upgrade(&mut self, tool: &Tool) -> Result<()> {
+        let Upgrade::Successor { end, pidfile, .. } = tool.upgrade else { return Ok(()) };
+        let path = self.place.own(pidfile);
+        let named = fs::read_to_string(&path).with_context(|| format!("no {pidfile}"))?;
+        self.successor = Some(named.trim().parse().with_context(|| format!("{pidfile}: {named}"))?);
+        process::signal(self.process.id(), end)
     }
 
     /// Resident memory of all of its processes but the workers and what is below them.
@@ -144,16 +157,22 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        let mut all = vec![self.process.id()];
+        let mut all: Vec<u32> = [self.process.id()].into_iter().chain(self.successor).collect();
         let mut next = 0;
         while let Some(&pid) = all.get(next) {
             all.extend(process::children(pid));
             next += 1;
         }
-        let _ = process::signal(self.process.id(), Signal::TERM);
+        for pid in [self.process.id()].into_iter().chain(self.successor) {
+            let _ = process::signal(pid, Signal::TERM);
+        }
         if process::wait_for(&mut self.process, Duration::from_secs(10)).is_err() {
             let _ = self.process.kill();
             let _ = self.process.wait();
+        }
+        if let Some(successor) = self.successor {
+            let ended = || Ok((!process::is_running(successor)).then_some(()));
+            let _ = wait::until("its end", Duration::from_secs(10), ended);
         }
         // Whoever was left behind.
         for pid in all.into_iter().skip(1).filter(|&pid| process::is_running(pid)) {

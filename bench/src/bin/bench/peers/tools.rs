@@ -19,6 +19,9 @@ pub(super) enum Upgrade {
     Command(fn(&Place) -> Vec<OsString>),
     /// A file that is touched.
     Touch(&'static str),
+    /// A signal that makes it start its successor, which writes its pid to the file, and one
+    /// that ends it when the successor's workers are up.
+    Successor { start: Signal, end: Signal, pidfile: &'static str },
 }
 
 /// A row.
@@ -39,12 +42,13 @@ pub(super) struct Tool {
 }
 
 const NATIVE: &str = "the same event loop in Rust";
+const FOUR: &str = "four bench_worker serve behind a shell script, since it starts one process";
 const PYTHON: &str = "Python";
 const NODE: &str = "Node";
 const RUBY: &str = "Ruby";
 
 /// In the order of the table.
-pub(super) static TOOLS: [Tool; 13] = [
+pub(super) static TOOLS: [Tool; 14] = [
     Tool {
         family: NATIVE,
         name: "einhorn",
@@ -72,7 +76,7 @@ pub(super) static TOOLS: [Tool; 13] = [
     Tool {
         family: NATIVE,
         name: "Server::Starter",
-        worker: "four bench_worker serve behind a shell script, since it starts one process",
+        worker: FOUR,
         procedure: "SIGHUP",
         program: |_| "start_server".into(),
         version: &["--version"],
@@ -83,6 +87,19 @@ pub(super) static TOOLS: [Tool; 13] = [
                 Path::new("start_server"),
                 &[Path::new("--port"), Path::new(&port), Path::new("--"), &four],
             )
+        },
+        upgrade: Upgrade::Signal(Signal::HUP),
+    },
+    Tool {
+        family: NATIVE,
+        name: "small launcher (socket activation), Python",
+        worker: FOUR,
+        procedure: "restart, as of a service with a socket unit: stop, then start",
+        program: |_| "python3".into(),
+        version: &["--version"],
+        command: |place| {
+            let port = place.port.to_string();
+            words(&place.file("activate.py"), &[Path::new(&port), &place.file("four")])
         },
         upgrade: Upgrade::Signal(Signal::HUP),
     },
@@ -268,7 +285,7 @@ pub(super) static TOOLS: [Tool; 13] = [
         family: RUBY,
         name: "unicorn",
         worker: "its own workers, one request at a time each",
-        procedure: "SIGHUP",
+        procedure: "SIGUSR2 to the old master, SIGQUIT once the new one's workers are up",
         program: |_| "unicorn".into(),
         version: &["--version"],
         command: |place| {
@@ -279,7 +296,11 @@ pub(super) static TOOLS: [Tool; 13] = [
                 &[Path::new("-c"), &config, Path::new("-l"), Path::new(&listen), &app],
             )
         },
-        upgrade: Upgrade::Signal(Signal::HUP),
+        upgrade: Upgrade::Successor {
+            start: Signal::USR2,
+            end: Signal::QUIT,
+            pidfile: "unicorn.pid",
+        },
     },
 ];
 
