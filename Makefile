@@ -37,11 +37,13 @@ check: format-check lint unit ## format, lints and unit tests: the quick tier
 .PHONY: format
 format: setup ## put the source of every language into shape
 	$(CARGO) fmt --all
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
 	packaging/format
 
 .PHONY: format-check
 format-check: setup
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 	packaging/format --check
 
 .PHONY: lint
@@ -55,6 +57,10 @@ unit: ## unit tests
 .PHONY: sim
 sim: ## the policy in a simulated world, a million random steps (STEPS=n, SEED=n to replay one history)
 	$(CARGO) test -p einhorn --lib simulation::run::simulate -- --ignored --exact --nocapture
+
+.PHONY: fuzz
+fuzz: ## every reader given what nobody meant, 30 s each (FUZZ_SECONDS=n, TARGETS="psych json")
+	fuzz/run $(TARGETS)
 
 .PHONY: soak
 soak: build ## ten minutes under load while everything happens to it (SOAK_SECONDS=n, SEED=n)

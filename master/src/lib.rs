@@ -30,5 +30,8 @@ pub mod event_loop;
 
 pub mod run;
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzzing;
+
 #[cfg(test)]
 mod simulation;

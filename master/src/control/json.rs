@@ -17,7 +17,7 @@ use crate::log::shown;
 use crate::psych::{Limits, Value};
 
 /// `text` as UTF-8 if it is a JSON object by RFC 8259, nested however deep. Does not recurse.
-pub(super) fn object(text: &[u8]) -> Option<&str> {
+pub(crate) fn object(text: &[u8]) -> Option<&str> {
     let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))?;
     if *first != b'{' {
         return None;
@@ -32,7 +32,7 @@ pub(super) fn object(text: &[u8]) -> Option<&str> {
 /// # Errors
 /// Nested deeper or more values than `limits` allow, a duplicate key, a number that no double
 /// holds, or half of a surrogate pair.
-pub(super) fn read(text: &str, limits: &Limits) -> Result<Value, Malformed> {
+pub(crate) fn read(text: &str, limits: &Limits) -> Result<Value, Malformed> {
     let reading = Reading { limits, fault: Cell::new(None), values: Cell::new(0) };
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Reader { depth: 0, reading: &reading }.deserialize(&mut deserializer).map_err(|error| {
@@ -183,14 +183,14 @@ fn exact(raw: &RawValue, reader: Reader<'_>) -> Result<Value, serde_json::Error>
 ///
 /// What JSON has no word for becomes the nearest: a symbol its name, bytes their text with
 /// replacement characters, a time its seconds since 1970, infinity and NaN `null`.
-pub(super) fn write(value: &Value) -> String {
+pub(crate) fn write(value: &Value) -> String {
     let mut text = String::new();
     put(&mut text, value);
     text
 }
 
 /// Like [`write`], with everything beyond ASCII escaped.
-pub(super) fn write_ascii(value: &Value) -> String {
+pub(crate) fn write_ascii(value: &Value) -> String {
     let mut text = String::new();
     for character in write(value).chars() {
         if character.is_ascii() {

@@ -10,7 +10,7 @@ mod budget;
 mod connection;
 mod dialect;
 mod input;
-mod json;
+pub(crate) mod json;
 mod notification;
 mod output;
 mod reply;

@@ -212,7 +212,7 @@ fn take_over_one(
 }
 
 /// The address as it would be typed.
-fn typed(bind: &Bind) -> Vec<u8> {
+pub(crate) fn typed(bind: &Bind) -> Vec<u8> {
     let mut typed = if bind.host.starts_with(UNIX_PREFIX) {
         bind.host.clone()
     } else if bind.host.contains(&b':') {

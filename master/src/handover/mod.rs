@@ -25,5 +25,7 @@ pub use inherited::Inherited;
 pub use preloaders::AdoptedPreloader;
 pub use ready_pipes::AdoptedPipe;
 pub use reexec::reexec;
-#[cfg(test)]
-pub(crate) use {capture::capture_pool, merge::merge, workers::restore_living};
+#[cfg(any(test, fuzzing))]
+pub(crate) use {
+    capture::capture_pool, listeners::typed as typed_address, merge::merge, workers::restore_living,
+};

@@ -1,0 +1,3 @@
+#![no_main]
+
+einhorn_fuzz::target!("address");

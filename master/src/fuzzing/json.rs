@@ -1,0 +1,100 @@
+//! JSON: what is an object, and what it says, by the judgement of `serde_json`'s own values; what
+//! is written, read by it and by the YAML reader.
+
+use serde_json::Value as Json;
+
+use super::{message, owned};
+use crate::control::json;
+use crate::psych::{self, Limits, Value};
+
+/// So small that an input of some KiB can pass them.
+const SMALL: Limits = Limits { nesting_max: 20, values_max: 1000, ..Limits::request() };
+/// Longest key that every reader of YAML finds the colon of.
+const YAML_KEY_BYTES_MAX: usize = 500;
+
+pub(super) fn run(data: &[u8]) {
+    let theirs: Option<Json> = serde_json::from_slice(data).ok().filter(Json::is_object);
+    let Some(text) = json::object(data) else {
+        assert!(theirs.is_none(), "an object that is not seen as one");
+        return;
+    };
+    match json::read(text, &SMALL) {
+        Err(refused) => message::check(&refused.to_string()),
+        Ok(value) => {
+            let theirs = theirs.expect("what is read is an object to everybody");
+            assert!(is_same(&value, &theirs), "{value:?} is not {theirs}");
+            check_written(&value);
+        }
+    }
+}
+
+fn check_written(value: &Value) {
+    let written = json::write(value);
+    let ascii = json::write_ascii(value);
+    assert!(ascii.is_ascii());
+    assert!(!written.contains(['%', '\n', '\r']));
+    for text in [&written, &ascii] {
+        let read = json::object(text.as_bytes()).expect("an object");
+        assert_eq!(json::read(read, &SMALL).as_ref(), Ok(value), "{text}");
+    }
+    if is_the_same_in_yaml(value) {
+        assert_eq!(psych::read(written.as_bytes(), &Limits::request()).as_ref(), Ok(value));
+    }
+}
+
+/// What YAML 1.1 reads differently: floating-point numbers without a point or a signed exponent;
+/// a tab or a key of any length is nothing to JSON.
+fn is_the_same_in_yaml(value: &Value) -> bool {
+    match value {
+        Value::Float(_) => false,
+        Value::Sequence(items) => items.iter().all(is_the_same_in_yaml),
+        Value::Mapping(entries) => entries.iter().all(|(key, value)| {
+            let length = key.as_str().map_or(0, str::len);
+            length <= YAML_KEY_BYTES_MAX && is_the_same_in_yaml(value)
+        }),
+        _ => true,
+    }
+}
+
+fn is_same(ours: &Value, theirs: &Json) -> bool {
+    match (ours, theirs) {
+        (Value::Null, Json::Null) => true,
+        (Value::Bool(truth), Json::Bool(other)) => truth == other,
+        (Value::String(text), Json::String(other)) => text == other,
+        // An id keeps its digits, and -0 is no integer of theirs.
+        (Value::Integer(0), Json::Number(other)) => other.as_f64() == Some(0.0),
+        (Value::Integer(number), Json::Number(other)) => other.as_i64() == Some(*number),
+        // As exactly as it was written, where they have a double.
+        (Value::BigInteger(digits), Json::Number(other)) => {
+            other.as_i64().is_none() && digits.parse::<f64>().ok() == other.as_f64()
+        }
+        (Value::Float(number), Json::Number(other)) => {
+            other.as_f64().is_some_and(|other| other.to_bits() == number.to_bits())
+        }
+        (Value::Sequence(items), Json::Array(others)) => {
+            items.len() == others.len() && items.iter().zip(others).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Mapping(entries), Json::Object(others)) => {
+            let has = |(key, value): &(Value, Value)| {
+                let other = key.as_str().and_then(|key| others.get(key));
+                other.is_some_and(|other| is_same(value, other))
+            };
+            entries.len() == others.len() && entries.iter().all(has)
+        }
+        _ => false,
+    }
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    owned(&[
+        r#"{"command":"worker:ack","pid":123}"#,
+        r#"{"command":"signal","args":["USR1","sigcont"],"id":"x y"}"#,
+        r#"{"id":9223372036854775808,"request_id":-0,"a":1.5e-3,"b":[true,false,null,{}]}"#,
+        r#" {"a" : "\u00e9\ud83e\udd84\/\b\f\n\r\t\"\\" , "%25":"50% of%0A"} "#,
+        r#"{"a":1,"\u0061":2}"#,
+        r#"{"a":1e400}"#,
+        r#"{"a":"\ud800"}"#,
+        r#"{"x":[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]}"#,
+        "{\"a\":\"\u{85}\u{2028}\u{feff}\u{7f}\"}",
+    ])
+}

@@ -1,0 +1,126 @@
+//! The state of another master: whatever it says, it is refused or becomes a pool that is in
+//! order, which can be written and read again.
+
+use std::collections::BTreeSet;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use einhorn_protocol::limit;
+
+use super::{RECORDED_STATES, message, owned};
+use crate::handover::{capture_pool, merge, restore_living};
+use crate::moment::{Moment, WallTime};
+use crate::options::{self, Invocation, Launch};
+use crate::pool::{Action, Event, Pool, standing};
+use crate::state::{Note, Snapshot};
+use crate::sys::children::ChildState;
+
+const NOW: Moment = Moment {
+    monotonic: Duration::from_secs(1_000_000),
+    wall: WallTime { nanoseconds: 1_800_000_000_000_000_000 },
+};
+/// Most notes about one state, and one about how many more there were.
+const NOTES_MAX: usize = 201;
+/// Actions after which a pool must have come to an end.
+const ACTIONS_MAX: usize = 16 * limit::WORKERS_MAX as usize;
+
+pub(super) fn run(data: &[u8]) {
+    let (snapshot, notes) = match Snapshot::from_yaml(data) {
+        Ok(read) => read,
+        Err(error) => return check_error(&error.to_string()),
+    };
+    assert!(notes.len() <= NOTES_MAX);
+    for note in &notes {
+        message::check(&note.to_string());
+    }
+    check_crossing(&snapshot);
+    assert!(!snapshot.state_text().is_empty());
+    check_pool(&snapshot);
+}
+
+fn check_error(text: &str) {
+    assert!(!text.is_empty() && text.len() < 1000, "{} bytes: {text}", text.len());
+}
+
+/// What was read is written so that it reads the same.
+fn check_crossing(snapshot: &Snapshot) {
+    let text = snapshot.to_yaml();
+    let (again, notes) = Snapshot::from_yaml(text.as_bytes()).expect(&text);
+    assert_eq!(&again, snapshot, "{text}");
+    // Lists that belong together need not be of one length in what was read.
+    let is_old = |note: &Note| matches!(note, Note::Unaligned { .. });
+    assert!(notes.iter().all(is_old), "{notes:?}");
+}
+
+fn launch() -> Launch {
+    let bare = options::parse(vec!["program".into()], NonZeroU32::MIN);
+    let Ok(Invocation::Run(launch)) = bare else { panic!("{bare:?}") };
+    *launch
+}
+
+fn check_pool(snapshot: &Snapshot) {
+    let launch = merge(launch(), snapshot);
+    assert!((1..=limit::WORKERS_MAX).contains(&launch.settings.number));
+    assert_eq!(launch.settings.check_together(), Ok(()));
+    // Every third pid has ended, every third is a stranger's.
+    let look = |pid: i32| match pid % 3 {
+        0 => Ok(ChildState::Ended),
+        1 => Ok(ChildState::Living),
+        _ => Ok(ChildState::Unknown),
+    };
+    let mut pool = restore_living(snapshot, &launch, NOW, look);
+    check_order(&pool);
+    pool.handle(NOW, Event::Adopted);
+    let mut actions = 0;
+    while let Some(action) = pool.poll_action() {
+        actions += 1;
+        assert!(actions <= ACTIONS_MAX, "it does not come to an end");
+        if let Action::Signal { pid, .. } = action {
+            assert!(pid > 0, "a signal for more than one process");
+        }
+    }
+    check_order(&pool);
+    check_written(&pool, &launch);
+}
+
+/// Each worker has an index of its own and is in one place of the census; there is a version to
+/// go back to only while there is an upgrade.
+fn check_order(pool: &Pool) {
+    let mut indexes = BTreeSet::new();
+    for worker in pool.workers() {
+        assert!(indexes.insert(worker.index), "index {} is there twice", worker.index);
+        let filed = standing(worker, pool.version());
+        let is_filed = pool.census().of(filed).any(|id| id == worker.id);
+        assert!(is_filed, "{worker} is not filed as {filed:?}");
+    }
+    assert_eq!(pool.census().alive(), indexes.len(), "each is filed once");
+}
+
+/// Another reload straight away takes everything over as it is.
+fn check_written(pool: &Pool, launch: &Launch) {
+    let before = pool.to_restored();
+    let snapshot = capture_pool(&before);
+    let text = snapshot.to_yaml();
+    let (read, notes) = Snapshot::from_yaml(text.as_bytes()).expect(&text);
+    assert_eq!(notes, [], "{text}");
+    assert_eq!(read, snapshot, "{text}");
+    let merged = merge(launch.clone(), &read);
+    assert_eq!(merged.settings, before.settings, "{text}");
+    let after = restore_living(&read, &merged, NOW, |_| Ok(ChildState::Living)).to_restored();
+    assert_eq!(after.workers.len(), before.workers.len(), "{text}");
+    assert_eq!((after.version, after.committed), (before.version, before.committed), "{text}");
+    assert_eq!(after.upgrade.is_some(), before.upgrade.is_some(), "{text}");
+}
+
+pub(super) fn seeds() -> Vec<Vec<u8>> {
+    let mut seeds = owned(&RECORDED_STATES);
+    let whole = RECORDED_STATES.iter().filter_map(|text| {
+        let mut snapshot = Snapshot::from_yaml(text.as_bytes()).ok()?.0;
+        let pool = restore_living(&snapshot, &launch(), NOW, |_| Ok(ChildState::Living));
+        snapshot.ours = capture_pool(&pool.to_restored()).ours;
+        Some(snapshot.to_yaml().into_bytes())
+    });
+    seeds.extend(whole);
+    seeds.push(Snapshot::default().to_yaml().into_bytes());
+    seeds
+}
