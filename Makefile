@@ -72,7 +72,7 @@ setup: ## install what the tests of every language need
 	packaging/setup
 
 .PHONY: test
-test: setup format-check lint packages ## everything
+test: setup format-check lint packages doc ## everything
 	$(CARGO) test --workspace
 	packaging/test
 
@@ -96,8 +96,9 @@ bench: static ## the measurements, as ratios to a floor in the same run (QUICK=1
 	EINHORN=$(STATIC)/einhorn target/release/bench --write-to $(if $(QUICK),target/bench,docs/benchmarks)
 
 .PHONY: doc
-doc: ## the Rust documentation
+doc: setup ## what every library says about itself, by its language's own tool, into target/doc
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps
+	packaging/doc
 
 .PHONY: install
 install: static ## programs, man pages, completions, C library, unit into PREFIX (/usr/local), below DESTDIR

@@ -32,11 +32,13 @@ export type EinhornErrorCode =
 
 /** What the functions throw, or reject with. The message names the variable and its value. */
 export interface EinhornError extends Error {
+  /** The cause, for programs. */
   code: EinhornErrorCode
 }
 
 /** Whatever listens on `{ fd }`: servers of `net`, `http`, `https`, `tls`, an express app. */
 export interface Listening {
+  /** Begins to serve on that descriptor. */
   listen(options: { fd: number }, callback: (error?: Error) => void): unknown
 }
 

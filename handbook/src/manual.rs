@@ -34,7 +34,7 @@ pub(crate) fn all(made: &[Made]) -> io::Result<Vec<Made>> {
             let text = format!(
                 ".\\\" Made from {source}; do not edit.\n\
                  .TH {title} {section} \"\" \"einhorn {version}\" \"{volume}\"\n\
-                 .\\\" Half a name cannot be copied.\n.nh\n{body}"
+                 .\\\" Half a name cannot be copied.\n.nh\n.ad l\n{body}"
             );
             Ok(Made { path: format!("docs/man/{name}.{section}").into(), text })
         })

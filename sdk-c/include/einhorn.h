@@ -1,4 +1,5 @@
-/* einhorn.h: makes a program a good worker of an einhorn master.
+/** @file
+ * Makes a program a good worker of an einhorn master.
  *
  * Every call may be made from any thread. None aborts, exits, closes an inherited descriptor,
  * raises SIGPIPE or changes the environment; like getenv(), none may run while another thread
@@ -83,30 +84,36 @@ extern "C" {
 #endif // __cplusplus
 
 /**
- * EINHORN_ABI_VERSION of the library that is loaded. Never fails.
+ * The version of the interface that the library has which is loaded. Never fails.
+ *
+ * @return its EINHORN_ABI_VERSION.
  */
 unsigned int einhorn_abi_version(void);
 
 /**
- * Whether a master started this very process. Never fails: outside a master, and in a child
- * of a worker, it is false.
+ * Whether a master started this very process. Never fails.
+ *
+ * @return true in a worker; false outside a master, and in a child of a worker.
  */
 bool einhorn_is_worker(void);
 
 /**
- * How many listening sockets the master opened for its workers. Never fails: 0 outside a
- * master, and where the variables make no sense (einhorn_socket_fd() tells what is wrong).
+ * How many listening sockets the master opened for its workers. Never fails.
+ *
+ * @return their number; 0 outside a master, and where the variables make no sense
+ * (einhorn_socket_fd() tells what is wrong).
  */
 int einhorn_socket_count(void);
 
 /**
- * The descriptor of listening socket n, from 0 in the order of the master's -b options.
+ * The descriptor of a listening socket.
  *
  * The number is the same at every call. The descriptor is inherited, shared with all other
  * workers (O_NONBLOCK too), not close-on-exec, and the process's own to keep or close. Never
  * shutdown() it: that would stop all workers.
  *
- * Returns a descriptor >= 0, or EINHORN_E_NO_SUCH_SOCKET, EINHORN_E_ENVIRONMENT or
+ * @param n which socket, from 0 in the order of the master's -b options.
+ * @return a descriptor >= 0, or EINHORN_E_NO_SUCH_SOCKET, EINHORN_E_ENVIRONMENT or
  * EINHORN_E_BAD_DESCRIPTOR.
  */
 int einhorn_socket_fd(int n);
@@ -115,7 +122,7 @@ int einhorn_socket_fd(int n);
  * This worker's index: the smallest, from 0, that no living worker had when it was started,
  * kept for life. After an upgrade it may be as large as the number of workers or larger.
  *
- * Returns the index >= 0, or EINHORN_E_NOT_WORKER where there is none.
+ * @return the index >= 0, or EINHORN_E_NOT_WORKER where there is none.
  */
 int einhorn_child_index(void);
 
@@ -126,19 +133,19 @@ int einhorn_child_index(void);
  *
  * Call einhorn_graceful_shutdown_fd() before: a worker that is up may be asked to stop.
  *
- * Returns 0, or EINHORN_E_NOT_WORKER, EINHORN_E_ENVIRONMENT, EINHORN_E_UNREACHABLE,
+ * @return 0, or EINHORN_E_NOT_WORKER, EINHORN_E_ENVIRONMENT, EINHORN_E_UNREACHABLE,
  * EINHORN_E_NOT_CONFIRMED, EINHORN_E_REFUSED or EINHORN_E_BAD_DESCRIPTOR.
  */
 int einhorn_ack(void);
 
 /**
- * Tells the master that this worker is alive and busy with id, a text of yours in UTF-8. The
- * master's state shows it. Waits as einhorn_ack() does.
+ * Tells the master that this worker is alive, and what it is busy with. The master's state
+ * shows it. Waits as einhorn_ack() does.
  *
- * Returns 0, or an error of einhorn_ack(), EINHORN_E_MESSAGE_TOO_LONG (about 1 MiB) or
+ * @param id a text of yours in UTF-8 that ends in a NUL and does not change meanwhile, or
+ * NULL.
+ * @return 0, or an error of einhorn_ack(), EINHORN_E_MESSAGE_TOO_LONG (about 1 MiB) or
  * EINHORN_E_INVALID_ARGUMENT.
- *
- * id is NULL or a string that ends in a NUL and does not change meanwhile.
  */
 int einhorn_ping(const char *id);
 
@@ -148,7 +155,7 @@ int einhorn_ping(const char *id);
  * the first process never returns from it: it forks a worker whenever the master asks for one,
  * and the call returns in each worker. Anywhere else it returns at once.
  *
- * Returns 0, or EINHORN_E_SYSTEM when other threads run already, or EINHORN_E_ENVIRONMENT or
+ * @return 0, or EINHORN_E_SYSTEM when other threads run already, or EINHORN_E_ENVIRONMENT or
  * EINHORN_E_BAD_DESCRIPTOR when the variables of a preloader make no sense.
  */
 int einhorn_become_worker(void);
@@ -164,7 +171,7 @@ int einhorn_become_worker(void);
  * master too. In a child made by fork() the signal has its default effect until the child
  * makes this call itself.
  *
- * Returns a descriptor >= 0, or EINHORN_E_SYSTEM.
+ * @return a descriptor >= 0, or EINHORN_E_SYSTEM.
  */
 int einhorn_graceful_shutdown_fd(void);
 
@@ -173,7 +180,10 @@ int einhorn_graceful_shutdown_fd(void);
  *
  * For the error that the latest failed call on this thread returned it names the variable or
  * file, its value and the reason. That text is valid until the next call of this library on
- * this thread fails; any other text is valid for ever. Never NULL, whatever the number.
+ * this thread fails; any other text is valid for ever.
+ *
+ * @param error what a call returned, or any number.
+ * @return the text, never NULL.
  */
 const char *einhorn_strerror(int error);
 

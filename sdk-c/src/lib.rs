@@ -44,33 +44,39 @@ pub const EINHORN_E_INVALID_ARGUMENT: c_int = -100;
 /// A fault of this library, which it caught.
 pub const EINHORN_E_INTERNAL: c_int = -101;
 
-/// EINHORN_ABI_VERSION of the library that is loaded. Never fails.
+/// The version of the interface that the library has which is loaded. Never fails.
+///
+/// @return its EINHORN_ABI_VERSION.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_abi_version() -> c_uint {
     EINHORN_ABI_VERSION
 }
 
-/// Whether a master started this very process. Never fails: outside a master, and in a child
-/// of a worker, it is false.
+/// Whether a master started this very process. Never fails.
+///
+/// @return true in a worker; false outside a master, and in a child of a worker.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_is_worker() -> bool {
     guarded(|| c_int::from(einhorn_worker::is_worker())) == 1
 }
 
-/// How many listening sockets the master opened for its workers. Never fails: 0 outside a
-/// master, and where the variables make no sense (einhorn_socket_fd() tells what is wrong).
+/// How many listening sockets the master opened for its workers. Never fails.
+///
+/// @return their number; 0 outside a master, and where the variables make no sense
+/// (einhorn_socket_fd() tells what is wrong).
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_socket_count() -> c_int {
     guarded(|| c_int::try_from(einhorn_worker::socket_count()).unwrap_or(c_int::MAX)).max(0)
 }
 
-/// The descriptor of listening socket n, from 0 in the order of the master's -b options.
+/// The descriptor of a listening socket.
 ///
 /// The number is the same at every call. The descriptor is inherited, shared with all other
 /// workers (O_NONBLOCK too), not close-on-exec, and the process's own to keep or close. Never
 /// shutdown() it: that would stop all workers.
 ///
-/// Returns a descriptor >= 0, or EINHORN_E_NO_SUCH_SOCKET, EINHORN_E_ENVIRONMENT or
+/// @param n which socket, from 0 in the order of the master's -b options.
+/// @return a descriptor >= 0, or EINHORN_E_NO_SUCH_SOCKET, EINHORN_E_ENVIRONMENT or
 /// EINHORN_E_BAD_DESCRIPTOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_socket_fd(n: c_int) -> c_int {
@@ -86,7 +92,7 @@ pub extern "C" fn einhorn_socket_fd(n: c_int) -> c_int {
 /// This worker's index: the smallest, from 0, that no living worker had when it was started,
 /// kept for life. After an upgrade it may be as large as the number of workers or larger.
 ///
-/// Returns the index >= 0, or EINHORN_E_NOT_WORKER where there is none.
+/// @return the index >= 0, or EINHORN_E_NOT_WORKER where there is none.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_child_index() -> c_int {
     guarded(|| {
@@ -101,20 +107,20 @@ pub extern "C" fn einhorn_child_index() -> c_int {
 ///
 /// Call einhorn_graceful_shutdown_fd() before: a worker that is up may be asked to stop.
 ///
-/// Returns 0, or EINHORN_E_NOT_WORKER, EINHORN_E_ENVIRONMENT, EINHORN_E_UNREACHABLE,
+/// @return 0, or EINHORN_E_NOT_WORKER, EINHORN_E_ENVIRONMENT, EINHORN_E_UNREACHABLE,
 /// EINHORN_E_NOT_CONFIRMED, EINHORN_E_REFUSED or EINHORN_E_BAD_DESCRIPTOR.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_ack() -> c_int {
     guarded(|| result(einhorn_worker::ack().map(|()| 0)))
 }
 
-/// Tells the master that this worker is alive and busy with id, a text of yours in UTF-8. The
-/// master's state shows it. Waits as einhorn_ack() does.
+/// Tells the master that this worker is alive, and what it is busy with. The master's state
+/// shows it. Waits as einhorn_ack() does.
 ///
-/// Returns 0, or an error of einhorn_ack(), EINHORN_E_MESSAGE_TOO_LONG (about 1 MiB) or
+/// @param id a text of yours in UTF-8 that ends in a NUL and does not change meanwhile, or
+/// NULL.
+/// @return 0, or an error of einhorn_ack(), EINHORN_E_MESSAGE_TOO_LONG (about 1 MiB) or
 /// EINHORN_E_INVALID_ARGUMENT.
-///
-/// id is NULL or a string that ends in a NUL and does not change meanwhile.
 #[expect(
     clippy::missing_safety_doc,
     reason = "the text goes into the header, where C has no headings"
@@ -138,7 +144,7 @@ pub unsafe extern "C" fn einhorn_ping(id: *const c_char) -> c_int {
 /// the first process never returns from it: it forks a worker whenever the master asks for one,
 /// and the call returns in each worker. Anywhere else it returns at once.
 ///
-/// Returns 0, or EINHORN_E_SYSTEM when other threads run already, or EINHORN_E_ENVIRONMENT or
+/// @return 0, or EINHORN_E_SYSTEM when other threads run already, or EINHORN_E_ENVIRONMENT or
 /// EINHORN_E_BAD_DESCRIPTOR when the variables of a preloader make no sense.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_become_worker() -> c_int {
@@ -155,7 +161,7 @@ pub extern "C" fn einhorn_become_worker() -> c_int {
 /// master too. In a child made by fork() the signal has its default effect until the child
 /// makes this call itself.
 ///
-/// Returns a descriptor >= 0, or EINHORN_E_SYSTEM.
+/// @return a descriptor >= 0, or EINHORN_E_SYSTEM.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_graceful_shutdown_fd() -> c_int {
     guarded(|| result(einhorn_worker::graceful_shutdown_fd().map(|fd| fd.as_raw_fd())))
@@ -165,7 +171,10 @@ pub extern "C" fn einhorn_graceful_shutdown_fd() -> c_int {
 ///
 /// For the error that the latest failed call on this thread returned it names the variable or
 /// file, its value and the reason. That text is valid until the next call of this library on
-/// this thread fails; any other text is valid for ever. Never NULL, whatever the number.
+/// this thread fails; any other text is valid for ever.
+///
+/// @param error what a call returned, or any number.
+/// @return the text, never NULL.
 #[unsafe(no_mangle)]
 pub extern "C" fn einhorn_strerror(error: c_int) -> *const c_char {
     border::text_of(error)

@@ -1,7 +1,7 @@
 //! Ruby's dialect of YAML: what its library Psych reads and writes, as plain data.
 //!
 //! [`read`] understands what every generation of Psych writes, and JSON, which is YAML;
-//! [`write`] writes what every generation of Psych reads back as the same values. Knows
+//! [`write()`] writes what every generation of Psych reads back as the same values. Knows
 //! nothing of einhorn, and never makes an object of anything but the types of [`Value`]: any
 //! other tag is an error.
 //!

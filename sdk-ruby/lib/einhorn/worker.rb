@@ -2,6 +2,7 @@
 
 require 'socket'
 
+# What belongs to the master of that name; its worker library is Einhorn::Worker.
 module Einhorn
   # Makes a program a good worker of an einhorn master.
   #
@@ -12,6 +13,7 @@ module Einhorn
   # The methods read the environment at each call, change nothing in it, close no descriptor
   # but where it is said, and wait 30 seconds at most.
   module Worker
+    # The version of this library.
     VERSION = '0.1.0'
 
     # What is wrong: the text names the variable or file, its value and the reason.
@@ -46,14 +48,19 @@ module Einhorn
     class << self
       # Whether a master started this very process. False outside a master, in a child of a
       # worker (a shell that does not exec), and in an orphan. Never raises.
+      #
+      # @return [Boolean]
       def is_worker?
         ensure_worker!
       rescue WorkerError
         false
       end
 
-      # True in a worker. Raises NotWorkerError elsewhere, WorkerError where
-      # EINHORN_MASTER_PID is no pid.
+      # Goes on in a worker only.
+      #
+      # @return [true]
+      # @raise [NotWorkerError] elsewhere
+      # @raise [WorkerError] where EINHORN_MASTER_PID is no pid
       def ensure_worker!
         master = ENV[MASTER_PID]
         if master.nil?
@@ -68,7 +75,12 @@ module Einhorn
                               'between it and its master'
       end
 
-      # As ack!, but does nothing, and returns false, in a process that is not a worker.
+      # As {.ack!}, but does nothing in a process that is not a worker.
+      #
+      # @param discovery [:env, :fd, :direct] as for {.ack!}
+      # @param arg [String, Boolean, nil] as for {.ack!}
+      # @return [Boolean] false in a process that is not a worker
+      # @raise [WorkerError] as {.ack!}
       def ack(discovery = :env, arg = nil)
         ack!(discovery, arg)
       rescue NotWorkerError
@@ -77,24 +89,33 @@ module Einhorn
 
       # Tells the master that this worker is up, and waits until it has taken that: about a
       # millisecond, 30 seconds at most. Needed where the master runs with --ack-mode manual,
-      # harmless elsewhere and when repeated. Call graceful_shutdown before.
+      # harmless elsewhere and when repeated. Call {.graceful_shutdown} before.
       #
-      # +discovery+ says how the master is found:
+      # The master is found, as +discovery+ says, by the path in EINHORN_SOCK_PATH (+:env+), by
+      # the path +arg+ (+:direct+), or by the descriptor in EINHORN_SOCK_FD (+:fd+), which the
+      # master gives with -g. The descriptor is closed afterwards unless +arg+ is true; where it
+      # is not a connection to the master it is left alone, and the path is taken.
       #
-      # :env::    by the path in EINHORN_SOCK_PATH
-      # :direct:: by the path +arg+
-      # :fd::     by the descriptor in EINHORN_SOCK_FD, which the master gives with -g; it is
-      #           closed afterwards unless +arg+ is true. Where it is not a connection to the
-      #           master it is left alone, and the path is taken.
-      #
-      # Returns true. Raises NotWorkerError, WorkerError; ArgumentError for another discovery.
+      # @param discovery [:env, :fd, :direct] how the master is found
+      # @param arg [String, Boolean, nil] the path, or whether the descriptor stays open
+      # @return [true]
+      # @raise [NotWorkerError] in a process that is not a worker
+      # @raise [WorkerError] where the master is not reached, or refuses
+      # @raise [ArgumentError] for another discovery
       def ack!(discovery = :env, arg = nil)
         ensure_worker!
         deliver(line('worker:ack'), discovery, arg)
       end
 
-      # Tells the master that this worker is alive and busy with +request_id+, a text of
-      # yours, which the master's state shows. Otherwise as ack!.
+      # Tells the master that this worker is alive, and what it is busy with, which the
+      # master's state shows.
+      #
+      # @param request_id [#to_s] a text of yours
+      # @param discovery [:env, :fd, :direct] as for {.ack!}
+      # @param arg [String, Boolean, nil] as for {.ack!}
+      # @return [true]
+      # @raise [NotWorkerError, WorkerError, ArgumentError] as {.ack!}
+      # @raise [WorkerError] where the text is longer than a master reads (1 MiB)
       def ping!(request_id, discovery = :env, arg = nil)
         ensure_worker!
         ping = line('worker:ping', "\"request_id\": #{quoted(request_id)}")
@@ -105,16 +126,22 @@ module Einhorn
         deliver(ping, discovery, arg)
       end
 
-      # The number of the descriptor of socket +number+, from 0 (the default) in the order of
-      # the master's -b options; nil when there is no such socket. TCPServer.for_fd makes a
-      # server of it, UNIXServer.for_fd too. All workers share it.
+      # The number of a listening socket's descriptor. TCPServer.for_fd makes a server of it,
+      # UNIXServer.for_fd too. All workers share it.
       #
-      # Raises WorkerError where the variables lie.
+      # @param number [Integer, nil] which socket, from 0 (the default) in the order of the
+      #   master's -b options
+      # @return [Integer, nil] nil when there is no such socket
+      # @raise [WorkerError] where the variables lie
       def socket(number = nil)
         einhorn_fd(number || 0)
       end
 
-      # As socket, but raises WorkerError when there is no such socket.
+      # As {.socket}, but never nil.
+      #
+      # @param number [Integer, nil] as for {.socket}
+      # @return [Integer]
+      # @raise [WorkerError] when there is no such socket, and as {.socket}
       def socket!(number = nil)
         number ||= 0
         count = socket_count!
@@ -125,7 +152,11 @@ module Einhorn
         listening!(*variable_of(number))
       end
 
-      # As socket.
+      # As {.socket}.
+      #
+      # @param number [Integer] as for {.socket}
+      # @return [Integer, nil] as {.socket}
+      # @raise [WorkerError] as {.socket}
       def einhorn_fd(number)
         return nil if ENV[FD_COUNT].nil?
         return nil if number.negative? || number >= socket_count!
@@ -133,8 +164,10 @@ module Einhorn
         listening!(*variable_of(number))
       end
 
-      # How many sockets the master opened. 0 outside a master and where EINHORN_FD_COUNT makes
-      # no sense (socket! tells what is wrong). Never raises.
+      # How many sockets the master opened. Never raises.
+      #
+      # @return [Integer] 0 outside a master, and where EINHORN_FD_COUNT makes no sense
+      #   ({.socket!} tells what is wrong)
       def einhorn_fd_count
         socket_count!
       rescue WorkerError
@@ -142,7 +175,9 @@ module Einhorn
       end
 
       # This worker's index: the smallest, from 0, that no living worker had when it was
-      # started, kept for life. nil in a process that is not a worker. Never raises.
+      # started, kept for life. Never raises.
+      #
+      # @return [Integer, nil] nil in a process that is not a worker
       def einhorn_child_index
         index = ENV[CHILD_INDEX]
         number(CHILD_INDEX, index, 'an index', 0, 2**31 - 1) if index && is_worker?
@@ -152,7 +187,11 @@ module Einhorn
 
       # Calls the block when the master asks this worker to stop (SIGUSR2), each time. It runs
       # as a trap handler does, where a Mutex cannot be locked: set a flag, or write to a pipe.
-      # Before this call the signal kills the process, so register before ack!.
+      # Before this call the signal kills the process, so register before {.ack!}.
+      #
+      # @yield when the worker is asked to stop
+      # @return [String, Proc, nil] the handler that was there before
+      # @raise [ArgumentError] without a block
       def graceful_shutdown(&block)
         raise ArgumentError, 'graceful_shutdown needs a block' unless block
 
