@@ -296,7 +296,7 @@ class C(Installed):
         self.check_worker(self.folder, worker, address="127.0.0.1:0,n")
 
     def test_the_example_works(self):
-        example = self.prefix / "examples/http_poll.c"
+        example = self.prefix / "share/doc/libeinhorn/examples/http_poll.c"
         shared = self.pkg_config("--cflags", "--libs")
         worker = self.compile(example, "http_poll", "cc", "-std=c99", *shared)
         libraries = {"LD_LIBRARY_PATH": str(self.prefix / "lib")}
@@ -395,7 +395,27 @@ class Dist(unittest.TestCase):
 
 
 class Layout(Installed):
-    def test_the_archive_has_everything_where_an_installation_has_it(self):
+    def test_the_archives_have_what_make_install_has_in_the_same_places(self):
+        (self.folder / "c").mkdir()
+        archives = [self.bin.parent, unpack(package("einhorn-c-*.tar.gz"), self.folder / "c")]
+        self.run_in(
+            self.folder,
+            ROOT / "packaging/install",
+            FROM=str(self.bin),
+            CFROM=str(archives[1] / "lib"),
+            PREFIX="/usr/local",
+            DESTDIR=str(self.folder / "installed"),
+        )
+
+        def files(root):
+            return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir()}
+
+        unpacked = files(archives[0]) | files(archives[1])
+        apart = {path for path in unpacked if path.startswith("share/doc/libeinhorn/")}
+        self.assertEqual(unpacked - apart, files(self.folder / "installed/usr/local"))
+        self.assertIn("share/doc/libeinhorn/LICENSE", apart)
+
+    def test_the_archive_has_everything_where_people_look_for_it(self):
         root = self.bin.parent
         for path in (
             "bin/einhornsh",
@@ -405,7 +425,7 @@ class Layout(Installed):
             "share/zsh/site-functions/_einhorn",
             "share/fish/vendor_completions.d/einhorn.fish",
             "share/doc/einhorn/docs/upgrades.md",
-            "LICENSE",
+            "share/doc/einhorn/LICENSE",
         ):
             self.assertTrue((root / path).is_file(), path)
         unit = (root / "lib/systemd/system/einhorn@.service").read_text()
