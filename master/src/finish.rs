@@ -36,7 +36,30 @@ pub struct NotRemoved {
     pub source: io::Error,
 }
 
+/// A start that is not over: what it has made goes with this.
+#[derive(Debug)]
+pub struct Unfinished(Option<Leftovers>);
+
+impl Unfinished {
+    /// The start has succeeded.
+    pub fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // The error that led here is the one to tell.
+        self.0.as_ref().map(Leftovers::remove);
+    }
+}
+
 impl Leftovers {
+    /// Removes them if the rest of the start fails.
+    pub fn removed_unless_kept(self) -> Unfinished {
+        Unfinished(Some(self))
+    }
+
     /// Those of a master with these files and sockets.
     pub fn of(own: &Files, command_socket: Option<Identity>, listeners: &[Listener]) -> Self {
         Self {

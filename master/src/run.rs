@@ -7,10 +7,11 @@ use std::path::PathBuf;
 
 use einhorn_protocol::environment::LISTEN;
 
-use crate::event_loop::Master;
+use crate::event_loop::{EventPoll, Master};
 use crate::finish::Leftovers;
 use crate::handover::{
-    self, AdoptError, Adopted, AdoptedClient, AdoptedPipe, AdoptedPreloader, AnswerError, Inherited,
+    self, AdoptError, Adopted, AdoptedClient, AdoptedPipe, AdoptedPreloader, AnswerError,
+    Inherited, Patience,
 };
 use crate::instance::{Environment, Instance};
 use crate::log::Unwritten;
@@ -70,6 +71,14 @@ fn system(what: &'static str) -> impl Fn(io::Error) -> RunError {
     move |source| RunError::System { what, source }
 }
 
+fn obtain<T>(
+    patience: Patience,
+    what: &'static str,
+    make: impl FnMut() -> io::Result<T>,
+) -> Result<T, RunError> {
+    patience.get(what, make).map_err(system(what))
+}
+
 /// What the process says and with which status it ends.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Ending {
@@ -102,11 +111,7 @@ pub fn run(
             say(String::new(), 0)
         }
         Invocation::Run(launch) => {
-            // Nothing has been opened yet that is still open.
-            let takes_over = launch.with_state_fd.is_some() || launch.inherits();
-            let inherited =
-                if takes_over { Inherited::at_start() } else { Ok(Inherited::nothing()) };
-            let status = serve(own_name, *launch, environment, inherited)?;
+            let status = serve(own_name, *launch, environment)?;
             say(String::new(), status)
         }
     }
@@ -123,33 +128,38 @@ struct Beginning {
     event: Event,
 }
 
-fn serve(
-    own_name: OsString,
-    launch: Launch,
-    environment: &Environment,
-    inherited: io::Result<Inherited>,
-) -> Result<u8, RunError> {
-    descriptor::mark_all_close_on_exec().map_err(system("cannot mark open descriptors"))?;
+fn serve(own_name: OsString, launch: Launch, environment: &Environment) -> Result<u8, RunError> {
     crate::log::init(launch.verbosity, || clock::now().wall, std::process::id());
-    signals::ignore_file_size_limit().map_err(system("cannot ignore SIGXFSZ"))?;
-    let listen = || SignalSource::new().map_err(system("cannot listen to signals"));
-    let (beginning, signals) = match launch.with_state_fd {
-        Some(number) => {
-            // First: a signal must not end a master that has workers already.
-            let signals = listen()?;
-            let inherited = inherited.map_err(system("cannot list open descriptors"))?;
-            (take_over(number, inherited, launch, environment, own_name)?, signals)
-        }
+    let patience = Patience::of(launch.with_state_fd.is_some());
+    let inherited = if launch.with_state_fd.is_some() || launch.inherits() {
+        obtain(patience, "cannot list open descriptors", Inherited::at_start)?
+    } else {
+        Inherited::nothing()
+    };
+    obtain(patience, "cannot mark open descriptors", descriptor::mark_all_close_on_exec)?;
+    obtain(patience, "cannot ignore SIGXFSZ", signals::ignore_file_size_limit)?;
+    let listen = || obtain(patience, "cannot listen to signals", SignalSource::new);
+    let (beginning, undo, signals) = if let Some(number) = launch.with_state_fd {
+        // First: a signal must not end a master that has workers already.
+        let signals = listen()?;
+        (take_over(number, inherited, launch, environment, own_name)?, None, signals)
+    } else {
+        let beginning = begin(launch, environment, own_name, inherited)?;
+        let undo = leftovers(&beginning.instance).removed_unless_kept();
         // Until all is open a signal ends the process; then it waits for the event loop.
-        None => (begin(launch, environment, own_name, inherited)?, listen()?),
+        (beginning, Some(undo), listen()?)
     };
     let Beginning { mut instance, pool, sources, clients, preloaders, ready_pipes, event } =
         beginning;
     instance.open_files = limits::raise_open_files().ok();
     be_nice(&instance.launch);
     let versions = versions(&instance, &pool, sources)?;
-    let mut master = Master::new(instance, pool, versions, signals)
-        .map_err(system("cannot set the event loop up"))?;
+    let poll = || EventPoll::new(&signals, &instance.command_socket);
+    let poll = obtain(patience, "cannot set the event loop up", poll)?;
+    let mut master = Master::new(instance, pool, versions, signals, poll);
+    if let Some(undo) = undo {
+        undo.keep();
+    }
     master.take_over_clients(clients);
     master.take_over_preloaders(preloaders);
     master.take_over_ready_pipes(ready_pipes);
@@ -168,7 +178,7 @@ fn begin(
     launch: Launch,
     environment: &Environment,
     own_name: OsString,
-    inherited: io::Result<Inherited>,
+    inherited: Inherited,
 ) -> Result<Beginning, RunError> {
     let folder = launch.chdir.as_deref().map(WorkingFolder::open).transpose()?;
     let path = environment.get("PATH");
@@ -219,14 +229,10 @@ fn begin(
 fn sockets(
     launch: &Launch,
     environment: &Environment,
-    inherited: io::Result<Inherited>,
+    mut inherited: Inherited,
 ) -> Result<Vec<Socket>, RunError> {
-    let mut inherited = inherited;
     let lookup = |name: &str| environment.get(name).map(OsString::from);
-    let take = |number| match &mut inherited {
-        Ok(inherited) => inherited.take(number),
-        Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
-    };
+    let take = |number| inherited.take(number);
     Ok(activation::sockets(&launch.binds, own_pid(), lookup, take).map_err(StartError::from)?)
 }
 

@@ -72,7 +72,7 @@ impl Master {
         if let Err(error) = registry.register(&mut SourceFd(&descriptor), CHECK, Interest::READABLE)
         {
             // Its end is noticed anyway; only a flood of output would make it overdue.
-            ::log::warn!("cannot follow the output of the upgrade check: {error}");
+            ::log::warn!("cannot follow the output of the upgrade check: {}", reason(&error));
         }
     }
 

@@ -42,7 +42,10 @@ pub(super) struct Clients {
     /// Given up to accept and turn away one client when descriptors have run out.
     spare: Option<File>,
     turned_away: u64,
+    /// Somebody may be waiting who could not be taken in.
     someone_waits: bool,
+    /// That is known to the log.
+    is_told: bool,
 }
 
 /// A descriptor to be given up.
@@ -66,18 +69,29 @@ impl Clients {
             spare: spare(),
             turned_away: 0,
             someone_waits: false,
+            is_told: false,
         }
     }
 
     /// Takes in everyone who waits at the command socket.
     pub(super) fn accept_all(&mut self, listener: &OwnedFd, door: &Door<'_>) {
+        self.someone_waits = false;
         loop {
             match socket::accept(listener) {
                 Ok(Some(stream)) => self.welcome(stream, door),
+                Ok(None) => {
+                    self.is_told = false;
+                    return;
+                }
                 Err(error) if self.turn_away(listener, &error) => {}
-                Ok(None) | Err(_) => return,
+                Err(_) => return,
             }
         }
+    }
+
+    /// Whether somebody may be waiting whom no event will tell of.
+    pub(super) fn has_someone_outside(&self) -> bool {
+        self.someone_waits
     }
 
     /// Whether to accept again although no event says so.
@@ -85,18 +99,24 @@ impl Clients {
         self.spare.is_some() && std::mem::take(&mut self.someone_waits)
     }
 
-    /// Out of descriptors: whoever waits is told by a closed connection, not by silence. Says
-    /// whether there may be more; whether anybody waits at all only shows with a descriptor to
-    /// spare.
+    /// Out of descriptors: whoever waits is told by a closed connection, not by silence. For any
+    /// other reason they wait. Says whether there may be more; whether anybody waits at all only
+    /// shows with a descriptor to spare.
     fn turn_away(&mut self, listener: &OwnedFd, error: &io::Error) -> bool {
+        if !socket::is_about_descriptors(error) {
+            self.leave_outside(error);
+            return false;
+        }
         drop(self.spare.take());
         let found = socket::accept(listener).map(|someone| someone.map(drop));
         self.spare = spare();
-        if matches!(found, Ok(None)) {
-            return false;
-        }
-        if found.is_ok() {
-            self.turned_away += 1;
+        match found {
+            Ok(None) => return false,
+            Ok(Some(())) => self.turned_away += 1,
+            Err(_) => {
+                self.leave_outside(error);
+                return false;
+            }
         }
         if self.turned_away.is_power_of_two() {
             ::log::error!(
@@ -105,17 +125,26 @@ impl Clients {
                 self.turned_away
             );
         }
-        // Otherwise tried again when a client has left, since no new event will come.
-        let goes_on = found.is_ok() && self.spare.is_some();
-        self.someone_waits = !goes_on;
-        goes_on
+        self.someone_waits = self.spare.is_none();
+        !self.someone_waits
+    }
+
+    /// No event will tell of them again.
+    fn leave_outside(&mut self, error: &io::Error) {
+        self.someone_waits = true;
+        if !std::mem::replace(&mut self.is_told, true) {
+            ::log::error!("cannot take a client: {}; trying again every second", reason(error));
+        }
     }
 
     fn welcome(&mut self, stream: OwnedFd, door: &Door<'_>) {
         let peer = match socket::peer(&stream) {
             Ok(peer) => peer,
             Err(error) => {
-                ::log::warn!("cannot tell who a client is, so it is not served: {error}");
+                ::log::warn!(
+                    "cannot tell who a client is, so it is not served: {}",
+                    reason(&error)
+                );
                 return;
             }
         };
@@ -254,7 +283,7 @@ impl Clients {
     pub(super) fn end_turn(&mut self, token: Token) {
         let Some(client) = self.by_token.get_mut(&token) else { return };
         if let Err(error) = client.flush() {
-            ::log::debug!("client (pid {}) is gone: {error}", client.peer.pid);
+            ::log::debug!("client (pid {}) is gone: {}", client.peer.pid, reason(&error));
             self.close(token);
             return;
         }
@@ -287,7 +316,11 @@ impl Clients {
         match watched {
             Ok(()) => client.watched = Some(interest),
             Err(error) => {
-                ::log::error!("cannot serve a client (pid {}): {error}", client.peer.pid);
+                ::log::error!(
+                    "cannot serve a client (pid {}): {}",
+                    client.peer.pid,
+                    reason(&error)
+                );
                 self.close(token);
             }
         }

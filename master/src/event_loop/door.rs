@@ -64,5 +64,8 @@ impl Master {
         }
         let door = Door { allowed: &self.instance.allowed, pool: &self.pool };
         self.clients.accept_all(&self.instance.command_socket, &door);
+        if self.clients.has_someone_outside() {
+            self.ask_again_later();
+        }
     }
 }

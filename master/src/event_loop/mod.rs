@@ -3,6 +3,7 @@
 //! Invariants: no wake-up without an event or a deadline that somebody set; no wait for
 //! anything but the poll.
 
+mod again;
 mod balance;
 mod check;
 mod client;
@@ -12,6 +13,7 @@ mod facts;
 mod handed_over;
 mod outer_master;
 mod perform;
+mod poll;
 mod preload;
 mod readiness;
 mod serve;
@@ -19,7 +21,6 @@ mod signals;
 
 use std::ffi::CString;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -28,6 +29,7 @@ use mio::{Events, Interest, Poll, Token};
 use self::balance::Balance;
 use self::clients::Clients;
 use self::outer_master::OuterMaster;
+pub use self::poll::EventPoll;
 use self::preload::Preloads;
 use self::readiness::Readiness;
 use crate::commands::ListenerFacts;
@@ -73,33 +75,27 @@ pub struct Master {
     listener_facts: Vec<ListenerFacts>,
     log_is_registered: bool,
     exit: Option<u8>,
+    /// When what the system has refused to tell is asked for again.
+    ask_again_at: Option<Duration>,
 }
 
 impl Master {
     /// A master with everything that it needs, which does nothing yet.
-    ///
-    /// # Errors
-    /// The poll cannot be set up.
     pub fn new(
         instance: Instance,
         pool: Pool,
         versions: Versions,
         signals: SignalSource,
-    ) -> io::Result<Self> {
-        let selector = Poll::new()?;
-        let registry = selector.registry();
-        for (descriptor, token) in
-            [(signals.as_raw_fd(), SIGNALS), (instance.command_socket.as_raw_fd(), COMMAND_SOCKET)]
-        {
-            registry.register(&mut SourceFd(&descriptor), token, Interest::READABLE)?;
-        }
-        Ok(Self {
-            clients: Clients::new(registry.try_clone()?),
-            readiness: Readiness::new(registry.try_clone()?),
+        selector: EventPoll,
+    ) -> Self {
+        let EventPoll { poll, of_clients, of_pipes } = selector;
+        Self {
+            clients: Clients::new(of_clients),
+            readiness: Readiness::new(of_pipes),
             outer: OuterMaster::find(&instance.environment),
             title: facts::title(&instance),
             listener_facts: facts::listeners(&instance),
-            poll: selector,
+            poll,
             signals,
             instance,
             pool,
@@ -111,7 +107,8 @@ impl Master {
             next_program: CString::default(),
             log_is_registered: false,
             exit: None,
-        })
+            ask_again_at: None,
+        }
     }
 
     /// What it is called where processes are listed.
@@ -196,7 +193,8 @@ impl Master {
         let balance = self.balance.deadline();
         let pool = self.pool.next_deadline();
         let log = crate::log::repeats_deadline();
-        let first = [pool, self.preloads.deadline(), check, outer, ready, balance, log]
+        let again = self.ask_again_at;
+        let first = [pool, self.preloads.deadline(), check, outer, ready, balance, log, again]
             .into_iter()
             .flatten()
             .min()?;
@@ -215,6 +213,7 @@ impl Master {
         self.meet_preload_deadlines(now.monotonic);
         self.meet_check_deadlines(now.monotonic);
         crate::log::tell_repeats(Some(now.monotonic));
+        self.meet_second_try(now.monotonic);
         if let Some(outer) = &mut self.outer {
             outer.meet_deadline(now);
         }

@@ -1,6 +1,7 @@
 //! A master that is itself a worker acknowledges to the master above it.
 //!
-//! Nothing here waits: an outer master whose backlog is full is tried again later.
+//! Nothing here waits: an outer master whose backlog is full is tried again later, and so it is
+//! where this one lacks a descriptor or memory for it.
 
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +13,7 @@ use einhorn_protocol::{command, environment, key};
 use crate::instance::Environment;
 use crate::moment::Moment;
 use crate::sys::process::{own_pid, parent_pid};
-use crate::sys::socket;
+use crate::sys::{reason, socket};
 
 /// Between two tries.
 const RETRY: Duration = Duration::from_millis(200);
@@ -43,12 +44,13 @@ impl OuterMaster {
         self.retry_at = None;
         match self.send() {
             Ok(()) => ::log::info!("acknowledged to the outer master, pid {}", parent_pid()),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock && self.tries < TRIES_MAX => {
+            Err(error) if socket::may_pass(&error) && self.tries < TRIES_MAX => {
                 self.retry_at = Some(now.monotonic.saturating_add(RETRY));
             }
             Err(error) => ::log::error!(
-                "cannot acknowledge to the outer master at {}: {error}",
-                self.socket.display()
+                "cannot acknowledge to the outer master at {}: {}",
+                self.socket.display(),
+                reason(&error)
             ),
         }
     }

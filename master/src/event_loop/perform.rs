@@ -66,7 +66,7 @@ impl Master {
     /// Starts a worker by exec.
     pub(super) fn start_worker(&mut self, wanted: Wanted, version: Version) -> io::Result<Pid> {
         let slot = self.prepare_slot(wanted.id)?;
-        let gifts = self.gifts(wanted.id);
+        let gifts = self.gifts(wanted.id)?;
         let descriptors = gifts.named();
         let listeners = self.instance.sockets_of(slot)?;
         let own = Own {
@@ -98,10 +98,10 @@ impl Master {
     }
 
     /// What the worker `id` is given.
-    pub(super) fn gifts(&mut self, id: SpawnId) -> Gifts {
+    pub(super) fn gifts(&mut self, id: SpawnId) -> io::Result<Gifts> {
         let connection = self.connection_for_worker().map(|end| (environment::SOCK_FD, end));
-        let ready = self.ready_pipe_for_worker(id).map(|end| (environment::READY_FD, end));
-        Gifts([connection, ready])
+        let ready = self.ready_pipe_for_worker(id)?.map(|end| (environment::READY_FD, end));
+        Ok(Gifts([connection, ready]))
     }
 
     /// With `-g` each worker gets one.
@@ -112,7 +112,10 @@ impl Master {
         match socket::connect_unix(&self.instance.files.command_socket) {
             Ok(connection) => Some(connection),
             Err(error) => {
-                ::log::warn!("a worker gets no connection to the command socket: {error}");
+                ::log::warn!(
+                    "a worker gets no connection to the command socket: {}",
+                    reason(&error)
+                );
                 None
             }
         }
@@ -123,7 +126,7 @@ impl Master {
         if let Err(error) = signals::send(pid, signal)
             && let Some(worker) = self.pool.worker(id)
         {
-            ::log::warn!("cannot send {signal} to worker {worker}: {error}");
+            ::log::warn!("cannot send {signal} to worker {worker}: {}", reason(&error));
         }
         if self.pool.worker(id).is_some_and(Worker::is_stopping) {
             self.readiness.checks.forget(id);
@@ -161,7 +164,7 @@ impl Master {
                 Ok(Some(ended)) => self.note_ended(ended),
                 Ok(None) => return,
                 Err(error) => {
-                    ::log::error!("cannot wait for children: {error}");
+                    self.ask_again("cannot wait for children", &error);
                     return;
                 }
             }

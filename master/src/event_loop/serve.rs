@@ -14,8 +14,8 @@ use crate::control::{Reply, Request, Topic};
 use crate::log::repeated;
 use crate::pool::{Callers, Event, Report, ReportKind, UpgradeEnd, Version};
 use crate::psych::Value;
-use crate::sys::clock;
 use crate::sys::process::{self, own_pid};
+use crate::sys::{clock, reason};
 
 /// Requests of one client that are carried out in one turn.
 const REQUESTS_A_TURN: usize = 32;
@@ -27,7 +27,7 @@ impl Master {
             let Some(token) = self.clients.next_ready() else { return };
             let Some(client) = self.clients.get_mut(token) else { continue };
             if let Err(error) = client.fill() {
-                ::log::debug!("client (pid {}) is gone: {error}", client.peer.pid);
+                ::log::debug!("client (pid {}) is gone: {}", client.peer.pid, reason(&error));
                 self.clients.close(token);
                 continue;
             }

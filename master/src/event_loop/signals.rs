@@ -39,7 +39,7 @@ impl Master {
     pub(super) fn take_signals(&mut self) {
         match self.signals.read_all() {
             Ok(signals) => signals.into_iter().for_each(|signal| self.take_signal(signal)),
-            Err(error) => ::log::error!("cannot read signals: {error}"),
+            Err(error) => self.ask_again("cannot read signals", &error),
         }
     }
 

@@ -13,7 +13,7 @@ use einhorn_protocol::environment::UPGRADE_CHECK_FD;
 use super::launcher;
 use crate::instance::Environment;
 use crate::state::FORMAT;
-use crate::sys::descriptor;
+use crate::sys::{descriptor, reason};
 
 /// The first word of the answer.
 const NAME: &str = "einhorn";
@@ -92,7 +92,7 @@ fn answer(asked: &OsStr) -> Result<(), AnswerError> {
     let descriptor = descriptor::take_over(number).map_err(|_| AnswerError::Closed(number))?;
     std::fs::File::from(descriptor)
         .write_all(own_words().as_bytes())
-        .map_err(|error| AnswerError::Unwritable(number, error.to_string()))
+        .map_err(|error| AnswerError::Unwritable(number, reason(&error)))
 }
 
 #[cfg(test)]

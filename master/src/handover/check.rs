@@ -19,7 +19,7 @@ use crate::signal::Signal;
 use crate::spawn::program;
 use crate::sys::children::ExitStatus;
 use crate::sys::process::{self, Inherit, Pid, SpawnPlan};
-use crate::sys::{descriptor, signals};
+use crate::sys::{descriptor, reason, signals};
 
 /// How much of what the check prints is kept for the message.
 const PRINTED_BYTES_MAX: usize = 4096;
@@ -204,7 +204,7 @@ impl Check {
     /// Ends it with all that it has started; its end is reaped as a stranger's.
     pub fn kill(self) {
         if let Err(error) = signals::send_to_group(self.pid, Signal::KILL) {
-            ::log::debug!("cannot end the upgrade check, pid {}: {error}", self.pid);
+            ::log::debug!("cannot end the upgrade check, pid {}: {}", self.pid, reason(&error));
         }
     }
 }
@@ -224,7 +224,7 @@ pub(super) fn start(
     rest: &[OsString],
     environment: &Environment,
 ) -> Result<Started, String> {
-    let failed = |error: io::Error| format!("cannot run the upgrade check: {error}");
+    let failed = |error: io::Error| format!("cannot run the upgrade check: {}", reason(&error));
     let (answer, answer_end) = descriptor::pipe().map_err(failed)?;
     let (output, output_end) = descriptor::pipe().map_err(failed)?;
     for end in [&answer, &output] {

@@ -11,7 +11,7 @@ use crate::spawn::Versions;
 use crate::start::Listener;
 use crate::state::Snapshot;
 use crate::sys::exec::{self, Mask};
-use crate::sys::memory_file;
+use crate::sys::{memory_file, reason};
 
 /// Hands `snapshot` and every descriptor in it to the next image. Returns only if that fails,
 /// with the reason; then everything is as it was. `program` is what has passed the check.
@@ -38,9 +38,9 @@ fn try_reexec(
     let text = snapshot.to_yaml();
     verify(snapshot, &text)?;
     let file = memory_file::with_content("einhorn-state", text.as_bytes())
-        .map_err(|error| format!("cannot keep the state in memory: {error}"))?;
+        .map_err(|error| format!("cannot keep the state in memory: {}", reason(&error)))?;
     let written = memory_file::read_everything(file.as_fd(), text.len(), Duration::ZERO)
-        .map_err(|error| format!("cannot read the state back: {error}"))?;
+        .map_err(|error| format!("cannot read the state back: {}", reason(&error)))?;
     if written != text.as_bytes() {
         return Err("the state in memory is not what was written".to_string());
     }
@@ -66,7 +66,7 @@ fn try_reexec(
         Kind::Silent => Mask::Cleared,
     };
     let error = exec::exec(program, &arguments, &block(&environment), &keep, mask);
-    Err(format!("cannot execute {}: {error}", program.to_string_lossy()))
+    Err(format!("cannot execute {}: {}", program.to_string_lossy(), reason(&error)))
 }
 
 /// What the next image would read must be what is meant: there is no second try.

@@ -16,6 +16,7 @@ use crate::settings::UpgradeRules;
 use crate::signal::Signal;
 use crate::state::{self, Child, OurUpgrade, Ours, Snapshot, WorkerChild};
 use crate::sys::children::{self, ChildState};
+use crate::sys::reason;
 
 /// Largest index that is believed: far more than can ever be taken.
 const INDEX_MAX: u32 = 16 * limit::WORKERS_MAX;
@@ -144,7 +145,7 @@ fn living(
                 None
             }
             Err(error) => {
-                ::log::error!("worker {pid} of the state cannot be looked at: {error}");
+                ::log::error!("worker {pid} of the state cannot be looked at: {}", reason(&error));
                 None
             }
         },

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use rustix::io::retry_on_intr;
 use rustix::process::{WaitId, WaitIdOptions, WaitOptions};
 
 use super::process::Pid;
@@ -45,7 +46,7 @@ pub enum ChildState {
 /// # Errors
 /// Those of waitpid(2); having no children at all is none.
 pub fn reap_next() -> io::Result<Option<Exit>> {
-    finished(rustix::process::wait(WaitOptions::NOHANG))
+    finished(retry_on_intr(|| rustix::process::wait(WaitOptions::NOHANG)))
 }
 
 /// Reaps the child `pid` if it has ended.
@@ -54,7 +55,9 @@ pub fn reap_next() -> io::Result<Option<Exit>> {
 /// Those of waitpid(2); not having such a child is none.
 pub fn reap(pid: Pid) -> io::Result<Option<Exit>> {
     match positive(pid) {
-        Some(pid) => finished(rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)),
+        Some(pid) => {
+            finished(retry_on_intr(|| rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)))
+        }
         None => Ok(None),
     }
 }
@@ -66,7 +69,7 @@ pub fn reap(pid: Pid) -> io::Result<Option<Exit>> {
 pub fn state_of(pid: Pid) -> io::Result<ChildState> {
     let Some(pid) = positive(pid) else { return Ok(ChildState::Unknown) };
     let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-    match rustix::process::waitid(WaitId::Pid(pid), options) {
+    match retry_on_intr(|| rustix::process::waitid(WaitId::Pid(pid), options)) {
         Ok(None) => Ok(ChildState::Living),
         Ok(Some(_)) => Ok(ChildState::Ended),
         Err(rustix::io::Errno::CHILD) => Ok(ChildState::Unknown),

@@ -1,10 +1,19 @@
-//! The two clocks. Nothing else in the program reads one.
+//! The two clocks, and waiting by them. Nothing else in the program reads one.
 
 use std::time::Duration;
 
+use rustix::event::{Timespec, poll};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::moment::{Moment, WallTime};
+
+/// Does nothing for that long, or less if a signal is handled.
+pub fn wait(span: Duration) {
+    if let Ok(limit) = Timespec::try_from(span) {
+        // Nothing is waited for, so only a signal can end it early.
+        let _ = poll(&mut [], Some(&limit));
+    }
+}
 
 /// This instant on both clocks.
 pub fn now() -> Moment {

@@ -8,8 +8,9 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
+use nix::errno::Errno;
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 
 use super::process::{Pid, own_pid};
 use crate::signal::Signal;
@@ -108,7 +109,7 @@ impl SignalSource {
     pub fn read_all(&self) -> io::Result<Vec<Signal>> {
         let mut signals = Vec::new();
         let myself = u32::try_from(own_pid()).unwrap_or_default();
-        while let Some(info) = self.descriptor.read_signal()? {
+        while let Some(info) = self.next()? {
             let number = i32::try_from(info.ssi_signo).unwrap_or(0);
             let Some(signal) = Signal::from_number(number) else { continue };
             if signal != Signal::PIPE || info.ssi_pid != myself {
@@ -116,6 +117,15 @@ impl SignalSource {
             }
         }
         Ok(signals)
+    }
+
+    fn next(&self) -> io::Result<Option<siginfo>> {
+        loop {
+            match self.descriptor.read_signal() {
+                Err(Errno::EINTR) => {}
+                read => return Ok(read?),
+            }
+        }
     }
 }
 

@@ -253,6 +253,17 @@ pub fn accept(listener: impl AsFd) -> io::Result<Option<OwnedFd>> {
     }
 }
 
+/// Whether a call failed because there are no descriptors left, here or in the whole system.
+pub fn is_about_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
+}
+
+/// Whether a call failed for want of something that others may give back: it may be tried again.
+pub fn may_pass(error: &io::Error) -> bool {
+    let passing = [libc::EAGAIN, libc::EINTR, libc::ENOMEM, libc::ENOBUFS];
+    is_about_descriptors(error) || error.raw_os_error().is_some_and(|is| passing.contains(&is))
+}
+
 /// Connects to a unix socket without ever waiting for it; the result blocks as usual.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ impl Master {
         let id = wanted.id;
         let event = match self.start_worker(wanted, version) {
             Ok(pid) => Event::Spawned { id, pid },
-            Err(error) => Event::SpawnFailed { id, reason: error.to_string() },
+            Err(error) => Event::SpawnFailed { id, reason: reason(&error) },
         };
         self.note(event);
     }
@@ -82,14 +82,14 @@ impl Master {
 
     fn ask_for(&mut self, version: Version, wanted: Wanted) -> Result<(), String> {
         let slot = self.prepare_slot(wanted.id).map_err(|error| reason(&error))?;
-        let gifts = self.gifts(wanted.id);
+        let gifts = self.gifts(wanted.id).map_err(|error| reason(&error))?;
         let own = gifts.named();
         let Some(plan) = self.versions.plan(version) else {
             return Err(format!("version {version} is not known any more"));
         };
         let variables = plan.variables_of_forked(wanted.index, own.iter().map(|(name, _)| *name));
         let parent_death = self.parent_death();
-        let listeners = self.instance.sockets_of(slot).map_err(|error| error.to_string())?;
+        let listeners = self.instance.sockets_of(slot).map_err(|error| reason(&error))?;
         let descriptors: Vec<BorrowedFd<'_>> =
             listeners.into_iter().chain(own.iter().map(|(_, own)| *own)).collect();
         let Some(of) = self.preloads.get_mut(Which::Version(version)) else { return Ok(()) };

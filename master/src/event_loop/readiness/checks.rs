@@ -19,7 +19,7 @@ use crate::settings::AckMode;
 use crate::signal::Signal;
 use crate::spawn::Checked;
 use crate::sys::children::{self, ChildState, ExitStatus};
-use crate::sys::{clock, signals};
+use crate::sys::{clock, reason, signals};
 
 const INTERVAL: Duration = Duration::from_millis(READY_CHECK_INTERVAL_MILLISECONDS);
 const RUN_MAX: Duration = Duration::from_secs(READY_CHECK_SECONDS_MAX);
@@ -112,7 +112,7 @@ impl Checks {
 
 fn end_group(leader: Pid) {
     if let Err(error) = signals::send_to_group(leader, Signal::KILL) {
-        ::log::debug!("cannot end the check of a worker, pid {leader}: {error}");
+        ::log::debug!("cannot end the check of a worker, pid {leader}: {}", reason(&error));
     }
 }
 

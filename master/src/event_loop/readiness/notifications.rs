@@ -63,12 +63,12 @@ impl Master {
         }
     }
 
-    fn next_notification(&self, buffer: &mut [u8]) -> Option<Received> {
+    fn next_notification(&mut self, buffer: &mut [u8]) -> Option<Received> {
         let socket = self.instance.notify_socket.as_ref()?;
         match datagram::receive(socket, buffer) {
             Ok(received) => received,
             Err(error) => {
-                ::log::error!("cannot hear what workers notify: {}", reason(&error));
+                self.ask_again("cannot hear what workers notify", &error);
                 None
             }
         }

@@ -102,20 +102,18 @@ impl Master {
         self.pool.settings().ack_mode == AckMode::Descriptor
     }
 
-    /// The write end for the worker `id`.
-    pub(in super::super) fn ready_pipe_for_worker(&mut self, id: SpawnId) -> Option<OwnedFd> {
+    /// The write end for the worker `id`, if it is to have one. A worker without it could never
+    /// say that it is ready.
+    pub(in super::super) fn ready_pipe_for_worker(
+        &mut self,
+        id: SpawnId,
+    ) -> io::Result<Option<OwnedFd>> {
         if !self.gives_ready_pipes() {
-            return None;
+            return Ok(None);
         }
-        let opened = descriptor::pipe().and_then(|(reader, writer)| {
-            self.readiness.pipes.insert(id, reader)?;
-            Ok(writer)
-        });
-        opened
-            .map_err(|error| {
-                ::log::error!("a worker cannot say that it is ready: {}", reason(&error));
-            })
-            .ok()
+        let (reader, writer) = descriptor::pipe()?;
+        self.readiness.pipes.insert(id, reader)?;
+        Ok(Some(writer))
     }
 
     /// One turn for each pipe that may have something in it.

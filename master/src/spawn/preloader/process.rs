@@ -133,7 +133,7 @@ impl Preloader {
     /// Ends the process; its end is to be reaped.
     pub fn kill(&self) {
         if let Err(error) = signals::send(self.pid, Signal::KILL) {
-            ::log::debug!("cannot end the preloader, pid {}: {error}", self.pid);
+            ::log::debug!("cannot end the preloader, pid {}: {}", self.pid, reason(&error));
         }
     }
 }

@@ -24,7 +24,7 @@ pub(crate) struct Launch {
     user: Option<u32>,
     working_directory: Option<PathBuf>,
     stdin: Option<File>,
-    socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 /// What has come of a master that did not stay.
@@ -104,7 +104,8 @@ impl Launch {
         self
     }
 
-    fn command(&mut self) -> Command {
+    /// What [`Self::start`] starts; nothing is left of it here.
+    pub(crate) fn command(&mut self) -> Command {
         let words: Vec<OsString> = self
             .wrapper
             .drain(..)
@@ -160,8 +161,13 @@ impl Launch {
     /// Starts it, which it does not survive, and waits for its end.
     #[track_caller]
     pub(crate) fn run(mut self) -> Finished {
-        let (mut child, log) = self.spawn();
-        let status = wait_for_exit(&mut child, &log);
+        let (child, log) = self.spawn();
+        self.finish(child, &log)
+    }
+
+    #[track_caller]
+    pub(crate) fn finish(self, mut child: Child, log: &Log) -> Finished {
+        let status = wait_for_exit(&mut child, log);
         let left = process::marked(&self.folder.mark());
         process::end_marked(&self.folder.mark());
         assert_eq!(left, [0_i32; 0], "left behind by\n{}", log.text());

@@ -28,7 +28,7 @@ pub(crate) struct Master {
 }
 
 #[track_caller]
-pub(super) fn wait_for_exit(child: &mut Child, log: &Log) -> ExitStatus {
+pub(crate) fn wait_for_exit(child: &mut Child, log: &Log) -> ExitStatus {
     let process = Process::of(child.id().try_into().unwrap());
     assert!(process.ends_within(LONG), "the master is still there:\n{}", log.text());
     child.wait().unwrap()
@@ -41,7 +41,7 @@ impl Master {
     }
 
     #[track_caller]
-    pub(super) fn started(folder: Folder, socket: PathBuf, child: Child, log: Log) -> Self {
+    pub(crate) fn started(folder: Folder, socket: PathBuf, child: Child, log: Log) -> Self {
         let mut master = Self { folder, socket, log, child };
         let until = Instant::now() + LONG;
         while !master.is_answering() {
