@@ -8,6 +8,7 @@ mod guarantees;
 mod install;
 mod links;
 mod made;
+mod map;
 mod runnable;
 mod support;
 mod workers;

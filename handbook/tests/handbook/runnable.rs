@@ -57,14 +57,11 @@ fn run_page(page: &str) -> bool {
     // A page that does not answer costs two minutes, not the night.
     let mut command = Command::new("timeout");
     command.args(["120", "bash", "--norc", "-c"]).arg(format!("{BEGIN}{script}"));
-    // The README begins in a copy of the project, and brings its PATH along.
-    if page == "README.md" {
-        command.current_dir(&project);
-    } else {
-        let path = std::env::var("PATH").unwrap();
-        command.env("PATH", format!("{}:{path}", programs().display()));
-        command.current_dir(folder.path());
-    }
+    // The handbook is read where einhorn is installed, the others in a copy of the project.
+    let is_installed = page.starts_with("docs/");
+    command.current_dir(if is_installed { folder.path() } else { &project });
+    let path = std::env::var("PATH").unwrap();
+    command.env("PATH", format!("{}:{path}", programs().display()));
     command.env("TMPDIR", folder.path()).env("RUBYLIB", project.join("target/kit/ruby/lib"));
     assert!(!run(&mut command).is_empty(), "{page} printed nothing");
     true
