@@ -97,8 +97,14 @@ fn every_command_line_that_is_shown_can_be_read() {
     assert!(seen > 10, "{seen}");
 }
 
-/// The words behind `einhorn` on a line that runs it.
+/// The words behind `einhorn` on a line that runs it, in a container's or a unit's way too.
 fn command_line(line: &str) -> Option<Vec<std::ffi::OsString>> {
+    if let Some(options) = line.strip_prefix("EINHORN_OPTIONS=") {
+        return command_line(&format!("einhorn {options} program"));
+    }
+    if let Some(list) = line.strip_prefix("CMD [").and_then(|rest| rest.strip_suffix(']')) {
+        return command_line(&list.replace("\", \"", " ").replace('"', ""));
+    }
     let line = line.trim_start_matches("$ ");
     let line = line.split(['&', '|', '#', '>']).next()?;
     let mut words = line.split_whitespace();

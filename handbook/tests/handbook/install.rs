@@ -5,9 +5,9 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use einhorn_handbook::project;
+use einhorn_handbook::{project, read};
 
-use crate::support::{programs, run};
+use crate::support::{blocks, programs, run};
 
 /// All files and links below a folder, as paths from there.
 fn files(folder: &Path) -> BTreeSet<String> {
@@ -77,24 +77,30 @@ fn what_is_installed_is_in_its_place_runs_from_there_and_goes_again() {
     assert!(!prefix.join("share/doc/einhorn").exists());
 }
 
-/// Where systemd is there, it has nothing to say about the unit.
-#[test]
-fn the_unit_is_one_that_systemd_takes() {
-    if Command::new("systemd-analyze").arg("--version").output().is_err() {
-        return;
-    }
+/// systemd has nothing to say about a unit, whose programs are where `folder` has them.
+#[track_caller]
+fn verify(unit: &str, name: &str) {
     let folder = tempfile::tempdir().unwrap();
     for program in ["einhorn", "einhornsh"] {
         std::os::unix::fs::symlink(programs().join(program), folder.path().join(program)).unwrap();
     }
-    let template = project().join("packaging/systemd/einhorn@.service.in");
-    let unit = fs::read_to_string(template).unwrap();
-    let unit = unit.replace("@BINDIR@", folder.path().to_str().unwrap());
+    let here = folder.path().to_str().unwrap();
+    let unit = unit.replace("@BINDIR@", here).replace("/usr/bin", here);
     // Pages that are not installed here cannot be found either.
     let unit = unit.replace("Documentation=man:einhorn(1)\n", "");
-    let path = folder.path().join("einhorn@.service");
+    let path = folder.path().join(name);
     fs::write(&path, unit).unwrap();
-    let output = Command::new("systemd-analyze").arg("verify").arg(path).output().unwrap();
+    let output = Command::new("systemd-analyze").arg("verify").arg(path).output();
+    let output = output.expect("systemd-analyze (packaging/setup installs it)");
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && !said.contains("einhorn@"), "{said}");
+    let (service, _) = name.split_once('.').unwrap();
+    assert!(output.status.success() && !said.contains(service), "{said}");
+}
+
+#[test]
+fn the_units_are_such_as_systemd_takes() {
+    verify(&read("packaging/systemd/einhorn@.service.in").unwrap(), "einhorn@.service");
+    let page = read("docs/security.md").unwrap();
+    let shown = blocks(&page).into_iter().find(|block| block.text.starts_with("[Service]"));
+    verify(&shown.unwrap().text, "einhorn-shown.service");
 }
