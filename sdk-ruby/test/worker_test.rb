@@ -61,7 +61,7 @@ Dir.mktmpdir do |folder|
 
   said = worker('p W.ping!("50% of é 🦄")', by_path, &take)
   check('ping!', said, 'true')
-  check('a ping is ASCII', line, /"request_id": "50\\u0025 of \\u00e9 \\ud83e\\udd84"}$/)
+  check('a ping is ASCII', line, /"request_id": "50\\u0025 of \\u00e9 \\U0001f984"}$/)
 
   said = worker("p W.ack!(:direct, #{path.inspect})", nowhere, &take)
   check('ack!(:direct)', said, 'true')

@@ -2,7 +2,8 @@
 //!
 //! A percent sign, which the framing would escape, and whatever is not ASCII are written as
 //! `\u` sequences, so a reader that unescapes and one that does not see the same text
-//! (`protocol.md §3`).
+//! (`protocol.md §3`). A Ruby master reads YAML, which does not know the two halves that JSON has
+//! for a character above U+FFFF: such a one is written as YAML has it, `\U0001f984`.
 
 use crate::error::{Error, Result};
 use einhorn_protocol::{command, key, limit};
@@ -42,10 +43,11 @@ fn text(key: &str, value: &str) -> String {
             '"' | '\\' => member.extend(['\\', character]),
             ' '..='~' if character != '%' => member.push(character),
             _ => {
-                for unit in character.encode_utf16(&mut [0; 2]) {
-                    // Writing to a string cannot fail.
-                    let _ = write!(member, "\\u{unit:04x}");
-                }
+                // Writing to a string cannot fail.
+                let _ = match u32::from(character) {
+                    code @ 0..0x1_0000 => write!(member, "\\u{code:04x}"),
+                    code => write!(member, "\\U{code:08x}"),
+                };
             }
         }
     }
@@ -70,7 +72,7 @@ mod tests {
     fn whatever_could_be_misread_is_escaped() {
         assert_eq!(
             text("k", "\"\\%\n\0é\u{1f984}"),
-            r#""k": "\"\\\u0025\u000a\u0000\u00e9\ud83e\udd84""#
+            r#""k": "\"\\\u0025\u000a\u0000\u00e9\U0001f984""#
         );
     }
 

@@ -123,7 +123,7 @@ pub(super) fn write(dialect: Dialect, reply: &Value) -> Vec<u8> {
 }
 
 /// The other end of the socket: `request` as one line that every master reads, newline
-/// included. It is JSON, which is YAML too, without `%` and in ASCII: nothing in it can be
+/// included. It is JSON as far as that is YAML too, without `%` and in ASCII: nothing in it can be
 /// unescaped, and a Ruby master falls over other bytes.
 pub fn encode_request(request: &Value) -> Vec<u8> {
     let mut line = json::write_ascii(request);

@@ -189,15 +189,19 @@ pub(crate) fn write(value: &Value) -> String {
     text
 }
 
-/// Like [`write`], with everything beyond ASCII escaped.
+/// Like [`write`], with everything beyond ASCII escaped, so that every reader of YAML reads it.
+/// The two halves of a pair, as JSON has it, are none to YAML: a character above U+FFFF has YAML's
+/// own escape, and a text with one is no JSON any more.
 pub(crate) fn write_ascii(value: &Value) -> String {
     let mut text = String::new();
     for character in write(value).chars() {
-        if character.is_ascii() {
-            text.push(character);
-        } else {
-            for unit in character.encode_utf16(&mut [0; 2]) {
-                let _ = write!(text, "\\u{unit:04x}");
+        match u32::from(character) {
+            0..0x80 => text.push(character),
+            code @ 0x80..0x1_0000 => {
+                let _ = write!(text, "\\u{code:04x}");
+            }
+            code => {
+                let _ = write!(text, "\\U{code:08x}");
             }
         }
     }
@@ -396,9 +400,19 @@ mod tests {
 
     #[test]
     fn ascii_json_means_the_same() {
-        let value = Value::String("50% é🦄\"".into());
-        assert_eq!(write_ascii(&value), r#""50\u0025 \u00e9\ud83e\udd84\"""#);
-        check(&format!("{{\"id\":{}}}", write_ascii(&value)), &value);
+        let value = Value::String("50% é\u{ffee}\"".into());
+        let text = write_ascii(&value);
+        assert_eq!(text, r#""50\u0025 \u00e9\uffee\"""#);
+        check(&format!("{{\"id\":{text}}}"), &value);
+    }
+
+    #[test]
+    fn a_character_that_json_has_in_two_halves_is_written_as_yaml_has_it() {
+        let value = Value::Mapping(vec![("a".into(), "é🦄".into())]);
+        let text = write_ascii(&value);
+        assert_eq!(text, r#"{"a":"\u00e9\U0001f984"}"#);
+        assert_eq!(object(text.as_bytes()), None);
+        assert_eq!(crate::psych::read(text.as_bytes(), &Limits::request()), Ok(value));
     }
 
     #[test]

@@ -33,12 +33,16 @@ fn check_written(value: &Value) {
     let ascii = json::write_ascii(value);
     assert!(ascii.is_ascii());
     assert!(!written.contains(['%', '\n', '\r']));
-    for text in [&written, &ascii] {
+    let is_json = |text: &str| !text.contains("\\U");
+    for text in [&written, &ascii].into_iter().filter(|text| is_json(text)) {
         let read = json::object(text.as_bytes()).expect("an object");
         assert_eq!(json::read(read, &SMALL).as_ref(), Ok(value), "{text}");
     }
     if is_the_same_in_yaml(value) {
-        assert_eq!(psych::read(written.as_bytes(), &Limits::request()).as_ref(), Ok(value));
+        for text in [&written, &ascii] {
+            let read = psych::read(text.as_bytes(), &Limits::request());
+            assert_eq!(read.as_ref(), Ok(value), "{text}");
+        }
     }
 }
 

@@ -1,9 +1,11 @@
 //! The command line: words, ended by a NUL each. Whatever is refused is named; whatever is taken
 //! is within its ranges, and its settings survive a reload.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStringExt;
+use std::sync::LazyLock;
 
 use einhorn_protocol::limit::{UNIX_PATH_BYTES_MAX, WORKERS_MAX};
 
@@ -37,39 +39,40 @@ fn processors() -> NonZeroU32 {
 fn check_error(error: &OptionError, words: &[OsString]) {
     let text = error.to_string();
     message::check(&text);
-    let typed = |name: &str| {
-        let name = name.trim_start_matches('-');
-        words.iter().any(|word| word.to_string_lossy().contains(name))
-    };
-    // An abbreviation stands for the option that is named.
-    let is_named = |long: &str| match options::command()
-        .get_arguments()
-        .find_map(|argument| (argument.get_long() == Some(long)).then(|| argument.get_short()))
-    {
-        Some(short) => words.iter().any(|word| {
-            let word = word.to_string_lossy();
-            let begun = word.strip_prefix("--").map(|rest| rest.split('=').next().unwrap_or(rest));
-            begun.is_some_and(|begun| long.starts_with(begun))
-                || short.is_some_and(|short| word.starts_with('-') && word.contains(short))
-        }),
-        None => false,
-    };
     match error {
         OptionError::Unknown { typed: name } => assert!(!name.is_empty(), "{words:?}"),
         OptionError::Ambiguous { candidates, .. } => assert!(candidates.len() > 1, "{text}"),
         OptionError::MissingValue { option } | OptionError::UnexpectedValue { option, .. } => {
             let long = option.trim_start_matches('-');
-            assert!(is_named(long), "{text}: {words:?}");
+            assert!(is_named(long, words), "{text}: {words:?}");
         }
         OptionError::Value { option, allowed, .. } => {
-            assert!(is_named(option) && !allowed.is_empty(), "{text}: {words:?}");
+            assert!(is_named(option, words) && !allowed.is_empty(), "{text}: {words:?}");
         }
-        OptionError::Bind { .. } => assert!(is_named("bind"), "{text}: {words:?}"),
-        OptionError::Contradiction(_) => assert!(typed("a") || typed("m"), "{words:?}"),
-        OptionError::ListenFdsAndPreload => assert!(is_named("listen-fds"), "{words:?}"),
+        OptionError::Bind { .. } => assert!(is_named("bind", words), "{text}: {words:?}"),
+        OptionError::Contradiction(_) => {
+            assert!(is_named("ack-timeout", words) || is_named("ack-mode", words), "{words:?}");
+        }
+        OptionError::ListenFdsAndPreload => assert!(is_named("listen-fds", words), "{words:?}"),
         OptionError::EmptyProgram => assert!(words.iter().any(|word| word.is_empty())),
         OptionError::Syntax(_) => panic!("an error that names no option: {text}: {words:?}"),
     }
+}
+
+/// Whether an option is among the words: abbreviated, or by its letter among others.
+fn is_named(long: &str, words: &[OsString]) -> bool {
+    static SHORTS: LazyLock<BTreeMap<String, Option<char>>> = LazyLock::new(|| {
+        let command = options::command();
+        let arguments = command.get_arguments();
+        arguments.filter_map(|one| Some((one.get_long()?.to_owned(), one.get_short()))).collect()
+    });
+    let Some(short) = SHORTS.get(long) else { return false };
+    words.iter().any(|word| {
+        let word = word.to_string_lossy();
+        let begun = word.strip_prefix("--").map(|rest| rest.split('=').next().unwrap_or(rest));
+        begun.is_some_and(|begun| long.starts_with(begun))
+            || short.is_some_and(|short| word.starts_with('-') && word.contains(short))
+    })
 }
 
 fn check(launch: &Launch) {

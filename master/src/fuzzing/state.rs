@@ -12,7 +12,10 @@ use crate::handover::{capture_pool, merge, restore_living};
 use crate::moment::{Moment, WallTime};
 use crate::options::{self, Invocation, Launch};
 use crate::pool::{Action, Event, Pool, standing};
-use crate::state::{Note, Snapshot};
+use crate::state::{
+    AckTimer, Child, ClientConnection, Config, Note, OurClient, OurFile, OurListener, OurPreloader,
+    OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
+};
 use crate::sys::children::ChildState;
 
 const NOW: Moment = Moment {
@@ -122,5 +125,103 @@ pub(super) fn seeds() -> Vec<Vec<u8>> {
     });
     seeds.extend(whole);
     seeds.push(Snapshot::default().to_yaml().into_bytes());
+    seeds.push(everything().to_yaml().into_bytes());
     seeds
+}
+
+/// A state with a word for each key that is written only where there is something to say.
+fn everything() -> Snapshot {
+    let word = || b"word".to_vec();
+    let worker = WorkerChild {
+        acked: true,
+        signaled: ["USR2".to_owned()].into(),
+        last_signaled_at: Some(NOW.wall),
+        index: Some(1),
+        spinup_time: Some(NOW.wall),
+        pinged_at: Some(NOW.wall),
+        pinged_request_id: Some("id".into()),
+        ..WorkerChild::default()
+    };
+    Snapshot {
+        children: [(4, Child::Worker(worker)), (7, Child::StatePasser)].into(),
+        config: Config {
+            max_unacked: Some(2),
+            max_upgrade_additional: Some(3),
+            ..Config::default()
+        },
+        reexec_commandline: Some(vec![word()]),
+        connections: vec![ClientConnection {
+            socket: 8,
+            read_buffer: word(),
+            write_buffer: word(),
+            upgrade_subscription: Some("id".into()),
+        }],
+        ack_timers: vec![AckTimer { time: 1.0, start: NOW.wall, pid: 4 }],
+        ours: Some(our_everything()),
+        ..Snapshot::default()
+    }
+}
+
+fn our_everything() -> Ours {
+    let word = || b"word".to_vec();
+    let rules = Rules { canary: Some(1), soak: 0.5, attempts: Some(3), timeout: Some(60.0) };
+    let worker = OurWorker {
+        spinup_monotonic: Some(1),
+        signaled_monotonic: Some(2),
+        acked_monotonic: Some(3),
+        stale: Some("age".to_owned()),
+        slot: Some(0),
+        status: Some("well".to_owned()),
+        ready_fd: Some(9),
+        pinged_monotonic: Some(4),
+        ..OurWorker::default()
+    };
+    let upgrade = OurUpgrade {
+        begun_monotonic: Some(5),
+        failed_pid: Some(4),
+        failed_reason: Some("exit status 1".to_owned()),
+        rollback: Some("aborted".to_owned()),
+        rollback_why: Some("asked for".to_owned()),
+        ..OurUpgrade::default()
+    };
+    let version = OurVersion {
+        command: vec![word()],
+        environment: Some(vec![b"NAME=value".to_vec()]),
+        folder: Some(word()),
+        folder_fd: Some(10),
+        files: vec![OurFile { real: word(), ..OurFile::default() }],
+        ..OurVersion::default()
+    };
+    let preloader =
+        OurPreloader { pid: Some(13), channel: Some(11), version: Some(0), words: vec![word()] };
+    let listener = OurListener {
+        name: Some("web".to_owned()),
+        typed: b"web=127.0.0.1:0,balance".to_vec(),
+        unix_file: Some((1, 2)),
+        slot_fds: Some(vec![12]),
+    };
+    Ours {
+        ack_timeout: Some(20.0),
+        ack_mode: Some("notify".to_owned()),
+        notify_fd: Some(5),
+        stop_signal: Some("TERM".to_owned()),
+        max_age: Some(3600.0),
+        max_rss: Some(1 << 30),
+        ping_timeout: Some(60.0),
+        ping_signal: Some("QUIT".to_owned()),
+        fd_base: Some(0),
+        chdir: Some(word()),
+        versions: vec![version],
+        preload_timeout: Some(5.0),
+        preloaders: vec![preloader],
+        listeners: vec![listener],
+        command_socket_file: Some((1, 2)),
+        clients: [(8, OurClient::default())].into(),
+        workers: [(4, worker)].into(),
+        next_rules: Some(rules),
+        upgrade: Some(upgrade),
+        last_spinup_monotonic: Some(6),
+        old_last_spinup_monotonic: Some(7),
+        ..Ours::default()
+    }
 }

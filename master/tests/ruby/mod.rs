@@ -1,15 +1,18 @@
 //! Asks Ruby's own YAML library.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use einhorn_master::psych::Value;
+use einhorn_master::psych::{Limits, Value, read};
+
+pub(crate) mod random;
 
 const SCRIPT: &str = include_str!("describe.rb");
 
 /// Line breaks to YAML 1.1 but not to 1.2. We escape them; Ruby writes some as they are, and
 /// then only a reader of YAML 1.1 gets back what was meant.
-pub(crate) const OLD_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
+const OLD_BREAKS: [char; 3] = ['\u{85}', '\u{2028}', '\u{2029}'];
 
 /// An installed Ruby.
 pub(crate) struct Ruby {
@@ -46,8 +49,22 @@ impl Ruby {
         Command::new(self.program)
     }
 
+    /// Ruby reads each document as the value beside it, and writes that so that we read the same.
+    pub(crate) fn check(&self, meant: &[(Value, String)]) -> Vec<Answer> {
+        let documents: Vec<&str> = meant.iter().map(|(_, document)| document.as_str()).collect();
+        let answers = self.describe(&documents);
+        for ((value, document), answer) in meant.iter().zip(&answers) {
+            assert_eq!(answer.description, describe(value), "Ruby read\n{document}");
+            if let Some(text) = answer.readable() {
+                let again = read(text.as_bytes(), &Limits::state());
+                assert_eq!(again.as_ref(), Ok(value), "Ruby read\n{document}\nand wrote\n{text}");
+            }
+        }
+        answers
+    }
+
     /// What Ruby makes of each of `documents`.
-    pub(crate) fn describe(&self, documents: &[String]) -> Vec<Answer> {
+    pub(crate) fn describe(&self, documents: &[impl AsRef<str>]) -> Vec<Answer> {
         let mut child = self
             .command()
             .args(["-W0", "-e", SCRIPT])
@@ -57,7 +74,8 @@ impl Ruby {
             .spawn()
             .expect("ruby starts");
         let mut input = child.stdin.take().expect("a pipe");
-        let lines: String = documents.iter().map(|text| hex(text.as_bytes()) + "\n").collect();
+        let lines: String =
+            documents.iter().map(|text| hex(text.as_ref().as_bytes()) + "\n").collect();
         let writer = std::thread::spawn(move || input.write_all(lines.as_bytes()));
         let output = child.wait_with_output().expect("ruby ends");
         writer.join().expect("the writer ends").expect("ruby reads everything");
@@ -70,6 +88,12 @@ impl Ruby {
 }
 
 impl Answer {
+    /// The YAML, unless only a reader of YAML 1.1 gets back what was meant.
+    pub(crate) fn readable(&self) -> Option<Cow<'_, str>> {
+        let text = String::from_utf8_lossy(&self.yaml);
+        (!text.contains(OLD_BREAKS)).then_some(text)
+    }
+
     fn parse(line: &str) -> Self {
         let (description, yaml) = line.split_once('\t').expect("two fields");
         Self { description: description.to_owned(), yaml: from_hex(yaml) }

@@ -279,12 +279,17 @@ module Einhorn
           when '"', '\\' then "\\#{character}"
           when '%' then '\u0025'
           when ' '..'~' then character
-          else character.encode(Encoding::UTF_16BE).unpack('n*').map { |u| format('\u%04x', u) }
+          else escaped(character.ord)
           end
         end
         "\"#{characters.join}\""
       rescue EncodingError => e
         raise WorkerError, "the text cannot be sent: #{e.message}"
+      end
+
+      # YAML does not know the two halves that JSON has for a character above U+FFFF.
+      def escaped(code)
+        code > 0xFFFF ? format('\U%08x', code) : format('\u%04x', code)
       end
 
       def deliver(line, discovery, arg)
