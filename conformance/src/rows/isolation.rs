@@ -7,7 +7,10 @@ use crate::{
     output::{Failure, Running, must},
     proc,
 };
-use std::collections::BTreeMap;
+use std::{
+    collections::BTreeMap,
+    process::{Command, Stdio},
+};
 
 pub(super) const PRELOAD_FREE: Row =
     Row { sentence: "nothing is preloaded or inherited but the sockets", holds: preload_free };
@@ -24,10 +27,20 @@ fn kinds(pid: u32, known: &[u32]) -> BTreeMap<String, usize> {
     kinds
 }
 
+/// The program as a service manager starts it: whoever runs this test may ignore signals, as
+/// `nohup` does.
+fn alone(column: &Column) -> Result<Running, Failure> {
+    let mut command = Command::new("env");
+    command.arg("--default-signal").args(&column.command).arg("idle").stdin(Stdio::piped());
+    column.surround(&mut command);
+    let alone = Running::start(&mut command)?;
+    alone.expect("idle")?;
+    Ok(alone)
+}
+
 /// Compares the worker with the same program started by nobody in particular.
 fn preload_free(column: &Column) -> Result<(), Failure> {
-    let alone = Running::start(column.worker("idle").stdin(std::process::Stdio::piped()))?;
-    alone.expect("idle")?;
+    let alone = alone(column)?;
     let master = Launch::new(column, "-b 127.0.0.1:0 -m manual", "idle").start()?;
     let worker = master.expect("idle")?;
 
