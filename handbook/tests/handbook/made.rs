@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use einhorn_handbook::{made, project, read};
+use einhorn_handbook::{made, project};
 
 use crate::support::run;
 
@@ -44,18 +44,4 @@ fn no_name_is_divided_in_a_man_page() {
         let divided: Vec<&str> = set.lines().filter(|line| line.ends_with('\u{2010}')).collect();
         assert!(divided.is_empty(), "{}: {divided:?}", page.display());
     }
-}
-
-/// Archives are named by the version, and the README names them.
-#[test]
-fn the_readme_names_archives_of_this_version() {
-    let readme = read("README.md").unwrap();
-    let named: Vec<&str> = readme
-        .split("dist/einhorn-")
-        .skip(1)
-        .map(|rest| rest.trim_start_matches("c-"))
-        .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
-        .map(|rest| rest.split("-x86").next().unwrap())
-        .collect();
-    assert_eq!(named, [env!("CARGO_PKG_VERSION"); 2]);
 }
