@@ -193,6 +193,38 @@ fn every_error_code_is_told() {
     told("error codes", codes, "docs/commands.md, by `make generate`");
 }
 
+/// Pages say `error` and a code, in JSON, in YAML, or in the column of that name.
+#[test]
+fn every_error_code_that_is_told_is_there() {
+    let known = constants("error_code.rs");
+    let mut seen = 0;
+    for page in pages() {
+        let text = read(&page).unwrap();
+        let json = text.split("\"error\":\"").skip(1);
+        let yaml = text.split("error: ").skip(1).filter(|_| page == "docs/protocol.md");
+        let mut columns = Vec::new();
+        for (at, line) in text.lines().enumerate() {
+            let Some(column) = line.split('|').position(|cell| cell.contains("`error`")) else {
+                continue;
+            };
+            let rows = text.lines().skip(at + 2).take_while(|row| row.starts_with('|'));
+            columns.extend(rows.filter_map(|row| row.split('|').nth(column)?.split('`').nth(1)));
+        }
+        if page == "docs/protocol.md" {
+            columns.clear(); // Its tables are of keys.
+        }
+        for told in json.chain(yaml).chain(columns) {
+            let code: String =
+                told.chars().take_while(|c| c.is_ascii_lowercase() || *c == '_').collect();
+            // An outcome of an upgrade that is no error stands in the same column.
+            let is_there = known.contains(&code) || code == "committed";
+            assert!(is_there, "{page} tells of the error {code:?}: {told:.40}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "{seen}");
+}
+
 /// The first column of the table below a heading.
 fn column(page: &str, heading: &str) -> Vec<String> {
     let text = read(page).unwrap();
