@@ -54,13 +54,26 @@ lint: ## every lint, warnings denied
 unit: ## unit tests
 	$(CARGO) test --workspace --lib --bins
 
+# A policy that starts workers without end takes the simulation's memory, and no more.
+SIM_MEMORY_KIB ?= 2000000
+
 .PHONY: sim
 sim: ## the policy in a simulated world, a million random steps (STEPS=n, SEED=n to replay one history)
+	$(CARGO) test -p einhorn --lib --no-run
+	ulimit -v $(SIM_MEMORY_KIB)
 	$(CARGO) test -p einhorn --lib simulation::run::simulate -- --ignored --exact --nocapture
 
 .PHONY: fuzz
 fuzz: ## every reader given what nobody meant, 30 s each (FUZZ_SECONDS=n, TARGETS="psych json")
 	fuzz/run $(TARGETS)
+
+# Mutated loops take all memory that there is. A part: MUTANTS="--shard 1/8", or "-f FILE".
+MUTANTS_MEMORY_KIB ?= 6000000
+
+.PHONY: mutants
+mutants: ## whether the unit tests notice changes in the policy, the state, the command socket (MUTANTS=ARGUMENTS)
+	ulimit -v $(MUTANTS_MEMORY_KIB)
+	nice -n 10 $(CARGO) mutants $(MUTANTS)
 
 .PHONY: soak
 soak: build ## ten minutes under load while everything happens to it (SOAK_SECONDS=n, SEED=n)

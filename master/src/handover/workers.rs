@@ -240,8 +240,9 @@ mod tests {
     use std::num::NonZeroU32;
 
     use super::*;
+    use crate::handover::capture_pool;
     use crate::options::{self, Invocation};
-    use crate::pool::{Action, Event};
+    use crate::pool::{Action, Event, Exit};
     use crate::state::AckTimer;
 
     fn at(seconds: u64) -> Moment {
@@ -269,6 +270,67 @@ mod tests {
             }
             assert!((1..=3).contains(&started), "{started} are started");
         }
+    }
+
+    /// The pool of two workers that were started at 100 s and one of which died at once.
+    fn pool_that_waits() -> (Launch, Pool) {
+        let words = ["-n", "2", "-m", "manual", "-s", "8", "x"].map(OsString::from).to_vec();
+        let Ok(Invocation::Run(launch)) = options::parse(words, NonZeroU32::MIN) else { panic!() };
+        let mut pool = Pool::new(launch.settings.clone());
+        pool.handle(at(100), Event::Start);
+        for pid in [10, 11] {
+            let id = SpawnId(u64::from(pid == 11));
+            pool.handle(at(100), Event::Spawned { id, pid });
+        }
+        pool.handle(at(100), Event::Acknowledged { id: SpawnId(0) });
+        pool.handle(at(100), Event::Exited { id: SpawnId(1), exit: Exit::Status(1) });
+        (*launch, pool)
+    }
+
+    #[test]
+    fn the_next_start_stays_where_it_is_when_the_calendar_jumps_in_a_reload() {
+        let (launch, pool) = pool_that_waits();
+        let due = at(112).monotonic;
+        assert_eq!(pool.next_deadline(), Some(due));
+        let text = capture_pool(&pool.to_restored()).to_yaml();
+        let (snapshot, _) = Snapshot::from_yaml(text.as_bytes()).unwrap();
+        for jump in [-5000, 5000] {
+            let wall = WallTime { nanoseconds: at(101).wall.nanoseconds + jump * 1_000_000_000 };
+            let now = Moment { monotonic: at(101).monotonic, wall };
+            let look = |_| Ok(ChildState::Living);
+            let mut pool = restore_living(&snapshot, &launch, now, look);
+            pool.handle(now, Event::Adopted);
+            assert_eq!(pool.next_deadline(), Some(due), "after a jump of {jump} s");
+        }
+    }
+
+    /// Another master tells of a rollback as of an upgrade to the version that comes back.
+    #[test]
+    fn who_serves_in_a_rollback_goes_on_until_others_do() {
+        let (launch, _) = pool_that_waits();
+        let newcomer = |index| {
+            let child = WorkerChild { version: 1, acked: true, index, ..WorkerChild::default() };
+            Child::Worker(child)
+        };
+        let snapshot = Snapshot {
+            upgrading: true,
+            children: [(20, newcomer(Some(0))), (21, newcomer(Some(1)))].into(),
+            ..Snapshot::default()
+        };
+        let mut pool = restore_living(&snapshot, &launch, at(200), |_| Ok(ChildState::Living));
+        let mut play = |seconds, event| {
+            pool.handle(at(seconds), event);
+            let actions = std::iter::from_fn(|| pool.poll_action());
+            let told = actions.filter_map(|action| match action {
+                Action::Spawn { id, version, .. } => Some(format!("start {} v{version}", id.0)),
+                Action::Signal { pid, signal, .. } => Some(format!("{signal} to {pid}")),
+                _ => None,
+            });
+            told.collect::<Vec<_>>()
+        };
+        assert_eq!(play(200, Event::Adopted), ["start 2 v0"]);
+        assert_eq!(play(201, Event::Spawned { id: SpawnId(2), pid: 30 }), [""; 0]);
+        assert_eq!(play(202, Event::Acknowledged { id: SpawnId(2) }), ["SIGUSR2 to 20"]);
     }
 
     #[test]

@@ -7,8 +7,9 @@
 //! (*draining*): new connections are led elsewhere meanwhile, by whoever carries out what the
 //! policy says.
 //!
-//! Invariants: a slot never has two workers that serve and are of the current version; a pool
-//! that is not balanced has no slots at all.
+//! Invariants: a slot has two workers that serve and are of the current version only after a
+//! rollback in the middle of a replacement, while both are needed; a worker never changes its
+//! slot; a pool that is not balanced has no slots at all.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -249,12 +250,10 @@ impl Pool {
     }
 
     /// The slot of a worker that comes from a state; another one if it cannot have had that.
+    /// Two may have the same one after a rollback: each serves from the queue that it was given.
     pub(super) fn slot_for_restored(&self, worker: &Worker) -> Option<Slot> {
         let slots = self.slots.as_ref()?;
-        let is_main = |resident: Resident| resident.goes_on() && resident.holds();
-        let twice = is_main(Resident { standing: standing(worker, self.version), draining: false })
-            && slots.others_in(worker, is_main).next().is_some();
-        let known = worker.slot.filter(|&slot| slot < limit::WORKERS_MAX && !twice);
+        let known = worker.slot.filter(|&slot| slot < limit::WORKERS_MAX);
         known.or_else(|| Some(slots.for_newcomer(true)))
     }
 

@@ -1,7 +1,9 @@
 //! What holds after every step (ARCHITECTURE.md, *Invariants* and *Decisions*).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
+
+use einhorn_protocol::limit;
 
 use super::world::World;
 use crate::pool::{Event, Pool, SpawnId, Standing, UpgradeMode, Version, Worker, standing};
@@ -16,15 +18,17 @@ pub(super) struct Before {
     at_once: bool,
     stopping: bool,
     recycling: usize,
+    version: Version,
 }
 
 impl Before {
-    pub(super) fn of(pool: &Pool, event: &Event) -> Self {
-        let counts = |id: &SpawnId| {
-            pool.worker(*id).is_some_and(|worker| worker.counts && !worker.is_stopping())
-        };
+    pub(super) fn of(world: &World, event: &Event) -> Self {
+        let pool = &world.pool;
+        let counts = |id: &SpawnId| pool.worker(*id).is_some_and(serves);
         let lost = match event {
-            Event::Exited { id, .. } => usize::from(counts(id)),
+            Event::Exited { id, .. } | Event::Retiring { id } => usize::from(counts(id)),
+            // Those that drained do so again.
+            Event::Adopted => world.drained_before_reload,
             // To see everyone off is what it is for.
             Event::StopRequested(_) | Event::QuitRequested(_) => usize::MAX,
             _ => 0,
@@ -36,6 +40,7 @@ impl Before {
             at_once: *event == Event::Start || is_fleet(pool),
             stopping: pool.is_stopping(),
             recycling: recycling(pool),
+            version: pool.version(),
         }
     }
 
@@ -50,8 +55,12 @@ impl Before {
         assert!(now >= least, "{now} serve, {least} could");
     }
 
-    /// Replacements keep to their limit; one that is lowered stops nothing that has begun.
+    /// Replacements keep to their limit; one that is lowered stops nothing that has begun, and
+    /// neither does a rollback, which takes up again what it finds.
     pub(super) fn check_recycling(&self, pool: &Pool) {
+        if self.version != pool.version() {
+            return;
+        }
         let most = (pool.settings().max_unacked.get() as usize).max(self.recycling);
         let begun = recycling(pool);
         assert!(begun <= most, "{begun} are being recycled, of {most} at a time");
@@ -62,10 +71,16 @@ fn target(pool: &Pool) -> usize {
     pool.settings().number as usize
 }
 
-/// Workers that count and that nobody asked to stop, of whatever version.
+/// It counts, goes on, and does not go once its queue is empty.
+fn serves(worker: &Worker) -> bool {
+    worker.counts && !worker.is_stopping() && worker.draining.is_none()
+}
+
+/// Those that serve, of whatever version.
 fn serving(pool: &Pool) -> usize {
-    let census = pool.census();
-    census.counted() + census.recycling() + census.of(Standing::OldServing).count()
+    let serving = [Standing::ModernServing, Standing::ModernRecycling, Standing::OldServing];
+    let ids = serving.into_iter().flat_map(|standing| pool.census().of(standing));
+    ids.filter(|id| pool.worker(*id).is_some_and(serves)).count()
 }
 
 fn recycling(pool: &Pool) -> usize {
@@ -85,21 +100,31 @@ fn is_hopeless(pool: &Pool) -> bool {
 
 impl World {
     /// After every event.
-    pub(super) fn check(&self) {
+    pub(super) fn check(&mut self) {
         if self.left.is_some() {
             return;
         }
         self.check_census();
         self.check_nobody_is_forgotten();
+        let rivals = self.check_slots();
+        self.may_be_crowded &= rivals > 0;
         let pool = &self.pool;
         if pool.is_stopping() {
             assert!(pool.upgrade().is_none() && pool.pending_reload().is_none());
             return;
         }
-        assert!(pool.census().modern_unsignaled() <= target(pool), "the excess is retired at once");
+        let draining = pool.draining_slots().count();
+        if pool.is_balanced() {
+            let kept = pool.census().counted().saturating_sub(draining);
+            assert!(kept <= target(pool), "the excess drains at once");
+        } else {
+            let modern = pool.census().modern_unsignaled();
+            assert!(modern <= target(pool), "the excess is retired at once");
+        }
         match pool.upgrade() {
             None => {
-                assert_eq!(pool.census().old(), 0, "old workers are retired outside an upgrade");
+                let old = pool.census().old();
+                assert!(old <= draining, "old workers are retired outside an upgrade");
                 assert_eq!(pool.version(), pool.committed());
             }
             Some(upgrade) if upgrade.rollback.is_some() => {
@@ -130,6 +155,37 @@ impl World {
         let waits =
             |worker: &&Worker| worker.stale.is_some() && !worker.recycling && !worker.is_stopping();
         assert_eq!(pool.waiting_to_be_recycled(), pool.workers().filter(waits).count());
+    }
+
+    /// A slot has one worker of the current version that goes on and is not stale, and one that
+    /// drains is the last of its slot. A pool that is not balanced has no slots. A rollback in
+    /// the middle of a replacement may leave two in a slot, while both are needed: how many
+    /// such rivals there are is told.
+    fn check_slots(&self) -> usize {
+        let pool = &self.pool;
+        let mut held = BTreeMap::new();
+        let mut rivals = 0;
+        for worker in pool.workers() {
+            assert_eq!(worker.slot.is_some(), pool.is_balanced(), "{worker}");
+            assert!(worker.slot.is_some() || worker.draining.is_none(), "{worker} drains");
+            let Some(slot) = worker.slot.filter(|_| !worker.is_stopping()) else { continue };
+            if worker.version == pool.version()
+                && !worker.recycling
+                && let Some(other) = held.insert(slot, worker)
+            {
+                let is_stale = worker.stale.or(other.stale).is_some();
+                let is_needed = self.may_be_crowded && pool.census().counted() <= target(pool);
+                assert!(is_stale || is_needed, "{worker} and {other} in slot {slot}");
+                rivals += 1;
+            }
+            let others = || pool.workers().filter(|other| other.id != worker.id);
+            assert!(
+                worker.draining.is_none()
+                    || others().all(|other| other.slot != Some(slot) || other.is_stopping()),
+                "{worker} drains, and is not the last in slot {slot}"
+            );
+        }
+        rivals
     }
 
     /// The pool and the kernel know of the same processes.
@@ -199,6 +255,14 @@ impl World {
             let asked = worker.last_signaled_at.expect("who was asked has a time").monotonic;
             let grace = settings.signal_timeout.filter(|_| !worker.is_killed())?;
             return Some(asked.saturating_add(grace));
+        }
+        if let Some(draining) = worker.draining {
+            let most = Duration::from_secs(limit::DRAIN_SECONDS_MAX);
+            return Some(draining.since.monotonic.saturating_add(most));
+        }
+        if worker.counts && worker.stale.is_none() {
+            let age = settings.recycle.max_age?;
+            return Some(worker.spinup_time.monotonic.saturating_add(age));
         }
         if worker.acked {
             return None;

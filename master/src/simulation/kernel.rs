@@ -27,6 +27,8 @@ pub(super) struct Process {
     pub(super) worker: SpawnId,
     /// It was sent a signal that a worker stops for.
     pub(super) asked: bool,
+    /// What it has resident.
+    pub(super) megabytes: u8,
     /// It has ended and is not yet reaped.
     pub(super) ended: Option<Exit>,
 }
@@ -52,7 +54,8 @@ impl Kernel {
         let pids = usize::try_from(PID_MAX - PID_MIN + 1).unwrap();
         let free = |pid: &Pid| !self.children.contains_key(pid);
         self.last = candidates.take(pids).find(free)?;
-        self.children.insert(self.last, Process { worker, asked: false, ended: None });
+        self.children
+            .insert(self.last, Process { worker, asked: false, megabytes: 1, ended: None });
         Some(self.last)
     }
 
@@ -65,6 +68,25 @@ impl Kernel {
         } else {
             process.asked |= signal != Signal::HUP;
         }
+    }
+
+    /// It is about to end of its own accord.
+    pub(super) fn retire(&mut self, pid: Pid) {
+        if let Some(process) = self.children.get_mut(&pid) {
+            process.asked = true;
+        }
+    }
+
+    pub(super) fn grow(&mut self, pid: Pid, megabytes: u8) {
+        if let Some(process) = self.children.get_mut(&pid) {
+            process.megabytes = megabytes;
+        }
+    }
+
+    /// What is resident of it; nothing is known of a process that has ended.
+    pub(super) fn resident(&self, pid: Pid) -> Option<u64> {
+        let process = self.children.get(&pid).filter(|process| process.ended.is_none())?;
+        Some(u64::from(process.megabytes) << 20)
     }
 
     pub(super) fn end(&mut self, pid: Pid, exit: Exit) {

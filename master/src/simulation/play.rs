@@ -6,7 +6,8 @@ use super::kernel::Process;
 use super::reload;
 use super::step::{How, Step};
 use super::world::World;
-use crate::pool::{Event, Exit, Pid};
+use crate::pool::{Event, Exit, Pid, Slot, SpawnId};
+use crate::psych::Value;
 use crate::settings::Settings;
 use crate::signal::Signal;
 
@@ -31,6 +32,19 @@ impl World {
             Step::AckArrives => self.deliver(),
             Step::AckLost => drop(self.mail.pop_front()),
             Step::Ping(number) => self.ping(*number),
+            Step::Retire(number) => self.retire(*number),
+            Step::Say(number, word) => {
+                let text = if *word == 0 { String::new() } else { format!("word {word}") };
+                if let Some(id) = self.pick(*number) {
+                    self.handle(Event::StatusSaid { id, text });
+                }
+            }
+            Step::Has(number, megabytes) => {
+                if let Some(pid) = self.kernel.pick(*number, |_| true) {
+                    self.kernel.grow(pid, *megabytes);
+                }
+            }
+            Step::Drained(number) => self.drained(*number),
             Step::Die(number) => self.end(*number, Exit::Status(1), |_| true),
             Step::Obey(number) => self.end(*number, Exit::Status(0), |process| process.asked),
             Step::Reap => self.reap(),
@@ -55,8 +69,7 @@ impl World {
             }
             Step::Abort => self.handle(Event::AbortRequested),
             Step::Recycle(number) => {
-                let pid = self.kernel.pick(*number, |_| true);
-                if let Some(id) = pid.and_then(|pid| self.pool.find(pid)).map(|worker| worker.id) {
+                if let Some(id) = self.pick(*number) {
                     self.handle(Event::RecycleRequested(vec![id]));
                 }
             }
@@ -67,7 +80,11 @@ impl World {
             Step::CheckFails => self.fail_reload("check that failed", "the check said no"),
             // A re-exec waits until no pid is on its way.
             Step::CheckPasses(_) if !self.check || !self.kernel.waiting.is_empty() => {}
-            Step::CheckPasses(exec) if exec.how == How::Fails => {
+            // Another master knows no slots, and is refused.
+            Step::CheckPasses(exec)
+                if exec.how == How::Fails
+                    || (exec.how == How::ByAnother && self.pool.is_balanced()) =>
+            {
                 self.reap();
                 self.fail_reload("exec that failed", "no such file");
             }
@@ -116,11 +133,35 @@ impl World {
         }
     }
 
+    /// Of the living workers the one that `number` stands for.
+    fn pick(&self, number: u8) -> Option<SpawnId> {
+        let pid = self.kernel.pick(number, |_| true)?;
+        self.pool.find(pid).map(|worker| worker.id)
+    }
+
     fn ping(&mut self, number: u8) {
-        let pid = self.kernel.pick(number, |_| true);
-        if let Some(id) = pid.and_then(|pid| self.pool.find(pid)).map(|worker| worker.id) {
-            self.handle(Event::Pinged { id, request_id: None });
+        if let Some(id) = self.pick(number) {
+            let request_id = number.is_multiple_of(2).then(|| Value::Integer(i64::from(number)));
+            self.handle(Event::Pinged { id, request_id });
         }
+    }
+
+    fn retire(&mut self, number: u8) {
+        if let Some(pid) = self.kernel.pick(number, |_| true) {
+            self.kernel.retire(pid);
+            let id = self.pool.find(pid).expect("a child is known").id;
+            self.handle(Event::Retiring { id });
+        }
+    }
+
+    /// One of the slots that drain has drained; where none does, the word comes too late.
+    fn drained(&mut self, number: u8) {
+        let draining: Vec<Slot> = self.pool.draining_slots().collect();
+        let slot = draining.get(usize::from(number) % draining.len().max(1)).copied();
+        if slot.is_some() {
+            self.reached.note("slot that drained");
+        }
+        self.handle(Event::Drained { slot: slot.unwrap_or_else(|| Slot::from(number % 8)) });
     }
 
     fn end(&mut self, number: u8, exit: Exit, wanted: impl Fn(&Process) -> bool) {
@@ -143,7 +184,7 @@ impl World {
         });
     }
 
-    fn change(&mut self, settings: Settings) {
+    pub(super) fn change(&mut self, settings: Settings) {
         self.handle(Event::SettingsChanged(settings));
     }
 

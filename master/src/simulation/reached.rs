@@ -9,7 +9,7 @@ pub(super) struct Reached {
 }
 
 /// Each of these must happen in every run of some length.
-pub(super) const WANTED: [&str; 20] = [
+pub(super) const WANTED: [&str; 29] = [
     "pid that comes again",
     "start that failed",
     "start told late",
@@ -26,6 +26,15 @@ pub(super) const WANTED: [&str; 20] = [
     "check that failed",
     "exec that failed",
     "replacement of a stale worker",
+    "replacement that failed",
+    "worker that falls silent",
+    "worker with too much memory",
+    "worker that is too old",
+    "silent worker that pings again",
+    "worker that retires",
+    "slot that drained",
+    "slot that drains for too long",
+    "draining worker that is kept",
     "reload into ours",
     "reload in an upgrade",
     "reload by way of another master",

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::step::{Exec, How};
 use super::world::World;
 use crate::handover::{capture_pool, merge, restore_living};
-use crate::pool::{Event, Exit, PendingReload, Pool, Restored, Worker};
-use crate::state::Snapshot;
+use crate::moment::{Moment, WallTime};
+use crate::pool::{Event, Exit, PendingReload, Pool, Restored, SpawnId, Worker};
+use crate::state::{OurListener, Snapshot};
 use crate::sys::children::ChildState;
 
 /// The request that callers of another master are taken to have made.
@@ -20,6 +21,8 @@ pub(super) fn cross(world: &mut World, exec: Exec) {
     }
     world.check = false;
     let before = world.pool.to_restored();
+    let drained = |worker: &&Worker| worker.counts && worker.draining.is_some();
+    world.drained_before_reload = before.workers.iter().filter(drained).count();
     let mut snapshot = written_and_read(&before);
     if exec.how == How::ByAnother {
         world.reached.note("reload by way of another master");
@@ -47,7 +50,11 @@ pub(super) fn cross(world: &mut World, exec: Exec) {
 }
 
 fn written_and_read(restored: &Restored) -> Snapshot {
-    let snapshot = capture_pool(restored);
+    let mut snapshot = capture_pool(restored);
+    if let Some(ours) = snapshot.ours.as_mut().filter(|_| restored.balanced) {
+        let listener = OurListener { slot_fds: Some(Vec::new()), ..OurListener::default() };
+        ours.listeners.push(listener);
+    }
     let text = snapshot.to_yaml();
     let (read, notes) = Snapshot::from_yaml(text.as_bytes()).expect("a state that we wrote");
     assert_eq!(notes, [], "nothing is strange in a state that we wrote");
@@ -96,21 +103,38 @@ fn compare(before: &Restored, after: &Restored) {
         (restored.old_deaths_before_ack, restored.old_last_spinup.map(|at| at.monotonic))
     };
     assert_eq!(old_pace(before), old_pace(after), "the pace of the version before");
-    let mut workers: Vec<_> = before.workers.iter().map(essence).collect();
-    let mut taken: Vec<_> = after.workers.iter().map(essence).collect();
-    workers.sort_by_key(|(pid, ..)| *pid);
-    taken.sort_by_key(|(pid, ..)| *pid);
+    assert_eq!(before.balanced, after.balanced);
+    let mut workers: Vec<Worker> = before.workers.iter().map(essence).collect();
+    let mut taken: Vec<Worker> = after.workers.iter().map(essence).collect();
+    workers.sort_by_key(|worker| worker.pid);
+    taken.sort_by_key(|worker| worker.pid);
     assert_eq!(workers, taken);
 }
 
-type Essence = (Option<i32>, (u64, u32), [bool; 5], String, [Option<Duration>; 3]);
-
-fn essence(worker: &Worker) -> Essence {
-    let flags = [worker.acked, worker.counts, worker.newcomer, worker.failed, worker.recycling];
-    let signals = worker.signaled.iter().map(|signal| signal.name()).collect::<Vec<_>>().join(" ");
-    let times = [Some(worker.spinup_time), worker.last_signaled_at, worker.acked_at]
-        .map(|at| at.map(|at| at.monotonic));
-    (worker.pid, (worker.version, worker.index), flags, signals, times)
+/// All of a worker that crosses. Its times are those of the monotonic clock; what it has in
+/// memory is looked at anew, and whether it drains is decided anew.
+fn essence(worker: &Worker) -> Worker {
+    let on_one_clock = |at: Moment| Moment { wall: WallTime { nanoseconds: 0 }, ..at };
+    let mut essence = Worker::new(SpawnId(0), on_one_clock(worker.spinup_time));
+    essence.pid = worker.pid;
+    essence.version = worker.version;
+    essence.index = worker.index;
+    essence.slot = worker.slot;
+    essence.acked = worker.acked;
+    essence.acked_at = worker.acked_at.map(on_one_clock);
+    essence.counts = worker.counts;
+    essence.newcomer = worker.newcomer;
+    essence.signaled.clone_from(&worker.signaled);
+    essence.last_signaled_at = worker.last_signaled_at.map(on_one_clock);
+    essence.retiring = worker.retiring;
+    essence.failed = worker.failed;
+    essence.stale = worker.stale;
+    essence.recycling = worker.recycling;
+    essence.silent = worker.silent;
+    essence.pinged_at = worker.pinged_at.map(on_one_clock);
+    essence.pinged_request_id.clone_from(&worker.pinged_request_id);
+    essence.status.clone_from(&worker.status);
+    essence
 }
 
 /// The first turn of the next image's event loop.

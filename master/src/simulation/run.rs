@@ -8,6 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 use std::time::Duration;
 
+use proptest::arbitrary::any;
 use proptest::collection::vec;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
@@ -29,10 +30,17 @@ const SHRINKS_MAX: usize = 20_000;
 /// The part of a run that every `make test` has: a second or so without optimisation.
 const SHARE: u64 = 20_000;
 
-type History = (Settings, Vec<Step>);
+#[derive(Clone, Debug)]
+struct History {
+    settings: Settings,
+    /// Workers have slots.
+    balanced: bool,
+    steps: Vec<Step>,
+}
 
 fn histories() -> impl Strategy<Value = History> {
-    (settings(), vec(steps(), 0..STEPS_MAX))
+    (settings(), any::<bool>(), vec(steps(), 0..STEPS_MAX))
+        .prop_map(|(settings, balanced, steps)| History { settings, balanced, steps })
 }
 
 /// The same seed is the same history, on every machine.
@@ -59,11 +67,11 @@ struct Played {
 }
 
 fn play(launch: &Launch, history: &History, with_transcript: bool) -> Played {
-    let mut world = World::new(launch, history.0.clone());
+    let mut world = World::new(launch, history.settings.clone(), history.balanced);
     world.transcript = with_transcript.then(String::new);
     let result = quietly(|| {
         world.handle(Event::Start);
-        for step in &history.1 {
+        for step in &history.steps {
             world.play(step);
             world.say_summary();
         }
@@ -133,41 +141,58 @@ fn check(launch: &Launch, seed: u64) -> (u64, Reached) {
     let history = tree.current();
     let played = play(launch, &history, false);
     if let Some(broken) = played.broken {
-        let steps = history.1.len();
+        let steps = history.steps.len();
         panic!("{}", script(launch, seed, steps, &broken, &shrink(launch, tree)));
     }
-    (history.1.len() as u64, played.world.reached)
+    (history.steps.len() as u64, played.world.reached)
 }
 
 fn script(launch: &Launch, seed: u64, steps: usize, broken: &str, shortest: &History) -> String {
     let played = play(launch, shortest, true);
     let mut text = String::new();
     let _ = writeln!(text, "seed {seed}: {broken}");
-    let _ = writeln!(text, "shrunk from {steps} steps to {}:\n", shortest.1.len());
-    let _ = writeln!(text, "{:?}", shortest.0);
+    let _ = writeln!(text, "shrunk from {steps} steps to {}:\n", shortest.steps.len());
+    let balanced = if shortest.balanced { "workers have slots, " } else { "" };
+    let _ = writeln!(text, "{balanced}{:?}", shortest.settings);
     text.push_str(&played.world.transcript.unwrap_or_default());
     let _ = writeln!(text, "=> {}", played.broken.unwrap_or_default());
     let _ = writeln!(text, "\nreplay it: make sim SEED={seed}");
     text
 }
 
+/// What a run came to.
+#[derive(Default)]
+struct Run {
+    steps: u64,
+    histories: u64,
+    reached: Reached,
+    /// The seed of the history that took longest, its steps and its time.
+    slowest: (u64, u64, Duration),
+}
+
 /// Plays histories from `first` on until `steps` have been taken.
-fn run(first: u64, steps: u64) -> (u64, u64, Reached) {
+fn run(first: u64, steps: u64) -> Run {
     let launch = launch();
-    let (mut taken, mut histories, mut reached) = (0, 0, Reached::default());
-    while taken < steps {
-        let (of_this, by_this) = check(&launch, first.wrapping_add(histories));
-        taken += of_this;
-        histories += 1;
-        reached.add(&by_this);
+    let mut run = Run::default();
+    while run.steps < steps {
+        let seed = first.wrapping_add(run.histories);
+        let begun = clock::now();
+        let (of_this, by_this) = check(&launch, seed);
+        let time = clock::now().since(begun);
+        if time > run.slowest.2 {
+            run.slowest = (seed, of_this, time);
+        }
+        run.steps += of_this;
+        run.histories += 1;
+        run.reached.add(&by_this);
     }
-    (taken, histories, reached)
+    run
 }
 
 #[test]
 fn whatever_happens_the_invariants_hold_and_the_pool_settles() {
-    let (_, _, reached) = run(1, SHARE);
-    assert_eq!(reached.never(), [""; 0], "the histories come to nothing");
+    let run = run(1, SHARE);
+    assert_eq!(run.reached.never(), [""; 0], "the histories come to nothing");
 }
 
 #[test]
@@ -189,14 +214,17 @@ fn simulate() {
     let seed = number("SEED");
     let steps = seed.map_or_else(|| number("STEPS").unwrap_or(1_000_000), |_| 1);
     let first = seed.unwrap_or(calendar);
-    let (taken, histories, reached) = run(first, steps);
+    let run = run(first, steps);
     let time = clock::now().since(started).max(Duration::from_millis(1));
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
-    let rate = taken as f64 / time.as_secs_f64() * 60.0;
-    println!("{reached}");
-    println!("{histories} histories from seed {first} on, {taken} steps");
+    let rate = run.steps as f64 / time.as_secs_f64() * 60.0;
+    println!("{}", run.reached);
+    println!("{} histories from seed {first} on, {} steps", run.histories, run.steps);
     println!("{:.1} s, {rate:.0} steps a minute", time.as_secs_f64());
+    let (slowest, its_steps, its_time) = run.slowest;
+    let milliseconds = its_time.as_secs_f64() * 1000.0;
+    println!("the slowest is seed {slowest}: {its_steps} steps in {milliseconds:.1} ms");
     if seed.is_none() {
-        assert_eq!(reached.never(), [""; 0], "the histories come to nothing");
+        assert_eq!(run.reached.never(), [""; 0], "the histories come to nothing");
     }
 }

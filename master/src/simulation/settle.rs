@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::kernel::Forks;
 use super::step::{Exec, How, Step};
 use super::world::World;
-use crate::pool::Pid;
+use crate::pool::{Pid, Slot};
+use crate::settings::{RecycleRules, Settings};
 
 /// Turns until it must be quiet: more than any upgrade takes, one deadline each.
 const TURNS: usize = 600;
@@ -15,6 +16,9 @@ impl World {
         self.say(|| "and now everybody behaves".to_string());
         self.kernel.forks = Forks::Work;
         self.mail.clear();
+        // A rule goes on for ever; what it has begun must come to an end.
+        let recycle = RecycleRules::default();
+        self.change(Settings { recycle, ..self.pool.settings().clone() });
         let passes = Exec { how: How::IntoOurs, dies: None, milliseconds: 5, calendar: 0 };
         for _ in 0..TURNS {
             if self.left.is_some() || self.is_quiet() {
@@ -28,6 +32,9 @@ impl World {
                 self.play(&Step::Obey(0));
             }
             self.reap();
+            while self.pool.draining_slots().next().is_some() {
+                self.play(&Step::Drained(0));
+            }
             self.acknowledge_all();
             let next = self.pool.next_deadline().unwrap_or_default();
             self.wait(
@@ -64,6 +71,11 @@ impl World {
         let (census, target) = (self.pool.census(), self.pool.settings().number as usize);
         assert_eq!(census.counted(), target, "it settles at its target");
         assert_eq!(census.alive(), target, "and nobody else is left");
+        if self.pool.is_balanced() {
+            let open: Vec<Slot> = self.pool.open_slots().collect();
+            let all: Vec<Slot> = (0..self.pool.settings().number).collect();
+            assert_eq!(open, all, "each slot has its worker");
+        }
         assert!(self.pool.upgrade().is_none(), "no upgrade is left over");
         assert_eq!(census.recycling(), 0, "everyone stale is replaced");
         assert_eq!(self.pool.waiting_to_be_recycled(), 0, "and nobody waits for it");

@@ -33,6 +33,14 @@ pub(super) enum Step {
     /// The oldest one on its way does not.
     AckLost,
     Ping(u8),
+    /// A worker says that it ends of its own accord.
+    Retire(u8),
+    /// A worker says how it is.
+    Say(u8, u8),
+    /// A worker has so many megabytes of memory from now on.
+    Has(u8, u8),
+    /// Nobody waits any more in the queue of one of the slots that drain.
+    Drained(u8),
     Die(u8),
     /// Who was asked to stop, stops.
     Obey(u8),
@@ -113,7 +121,11 @@ pub(super) fn steps() -> impl Strategy<Value = Step> {
         20 => any::<u8>().prop_map(Step::AckLate),
         10 => Just(Step::AckArrives),
         10 => Just(Step::AckLost),
-        5 => any::<u8>().prop_map(Step::Ping),
+        40 => any::<u8>().prop_map(Step::Ping),
+        6 => any::<u8>().prop_map(Step::Retire),
+        3 => (any::<u8>(), 0..4_u8).prop_map(|(number, word)| Step::Say(number, word)),
+        10 => any::<(u8, u8)>().prop_map(|(number, megabytes)| Step::Has(number, megabytes)),
+        40 => any::<u8>().prop_map(Step::Drained),
         60 => any::<u8>().prop_map(Step::Die),
         120 => any::<u8>().prop_map(Step::Obey),
         80 => Just(Step::Reap),
@@ -149,6 +161,11 @@ impl fmt::Display for Step {
             Self::AckArrives => f.write_str("a sent acknowledgement arrives"),
             Self::AckLost => f.write_str("a sent acknowledgement is lost"),
             Self::Ping(number) => write!(f, "worker #{number} pings"),
+            Self::Retire(number) => write!(f, "worker #{number} retires of its own accord"),
+            Self::Say(number, 0) => write!(f, "worker #{number} says nothing any more"),
+            Self::Say(number, word) => write!(f, "worker #{number} says \"word {word}\""),
+            Self::Has(number, megabytes) => write!(f, "worker #{number} has {megabytes} MiB"),
+            Self::Drained(number) => write!(f, "slot #{number} of those that drain is empty"),
             Self::Die(number) => write!(f, "worker #{number} ends"),
             Self::Obey(number) => write!(f, "worker #{number} of those asked to stop ends"),
             Self::Reap => f.write_str("the master reaps"),

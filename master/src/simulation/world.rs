@@ -10,7 +10,9 @@ use super::invariants::Before;
 use super::kernel::{Forks, Kernel};
 use super::reached::Reached;
 use crate::options::Launch;
-use crate::pool::{Action, Event, Pid, Pool, Reload, Report, SpawnId, UpgradeEnd, Version, Why};
+use crate::pool::{
+    Action, Cause, Event, Pid, Pool, Reload, Report, SpawnId, UpgradeEnd, Version, Why,
+};
 use crate::settings::Settings;
 
 pub(super) struct World {
@@ -26,6 +28,10 @@ pub(super) struct World {
     /// Versions that can be started, and whether the next one can.
     pub(super) versions: BTreeSet<Version>,
     pub(super) prepared: bool,
+    /// A rollback has begun since each slot last had one worker.
+    pub(super) may_be_crowded: bool,
+    /// Workers that counted and drained before the last reload, which forgets that they did.
+    pub(super) drained_before_reload: usize,
     pub(super) last_starts: BTreeMap<Version, Duration>,
     /// The exit status with which the master left.
     pub(super) left: Option<u8>,
@@ -37,9 +43,9 @@ pub(super) struct World {
 }
 
 impl World {
-    pub(super) fn new(launch: &Launch, settings: Settings) -> Self {
+    pub(super) fn new(launch: &Launch, settings: Settings, balanced: bool) -> Self {
         Self {
-            pool: Pool::new(settings),
+            pool: Pool::new(settings).balanced(balanced),
             launch: launch.clone(),
             clock: Clock::new(),
             kernel: Kernel::new(),
@@ -48,6 +54,8 @@ impl World {
             mail: VecDeque::new(),
             versions: [0].into(),
             prepared: false,
+            may_be_crowded: false,
+            drained_before_reload: 0,
             last_starts: BTreeMap::new(),
             left: None,
             reached: Reached::default(),
@@ -67,7 +75,7 @@ impl World {
         if self.left.is_some() {
             return;
         }
-        let before = Before::of(&self.pool, &event);
+        let before = Before::of(self, &event);
         self.pool.handle(self.clock.now(), event);
         before.check_capacity(&self.pool);
         before.check_recycling(&self.pool);
@@ -98,8 +106,13 @@ impl World {
                 assert_eq!(self.check, reload == Reload::Cancel, "one check at a time");
                 self.check = reload == Reload::Begin;
             }
-            // What is said of memory is a step of its own.
-            Action::Measure { .. } | Action::Inspect { .. } => {}
+            Action::Measure { id, pid } => {
+                assert!(self.pool.settings().recycle.max_rss.is_some(), "no rule asks for it");
+                if let Some(resident) = self.kernel.resident(pid) {
+                    self.pool.handle(self.clock.now(), Event::Measured { id, resident });
+                }
+            }
+            Action::Inspect { .. } => {}
             Action::Report(report) => self.publish(&report),
             Action::Finish(status) => {
                 self.say(|| format!("        leave with status {status}"));
@@ -149,6 +162,7 @@ impl World {
                     UpgradeEnd::ShuttingDown => "upgrade ended by a stop",
                 });
             }
+            Report::RollbackBegun { .. } => self.may_be_crowded = true,
             Report::DiedEarly { .. } => self.reached.note("death before acknowledgement"),
             Report::Signaled { why: Why::StillAlive(_), .. } => self.reached.note("kill after -t"),
             Report::Signaled { why: Why::Recycled, .. } => {
@@ -157,6 +171,17 @@ impl World {
             Report::Signaled { why: Why::NotAcknowledged(_), .. } => {
                 self.reached.note("not acknowledged in time");
             }
+            Report::Stale { cause, .. } => self.reached.note(match cause {
+                Cause::Silent { .. } => "worker that falls silent",
+                Cause::Memory { .. } => "worker with too much memory",
+                Cause::Requested => "worker to be replaced as asked",
+                Cause::Age { .. } => "worker that is too old",
+            }),
+            Report::Heard { .. } => self.reached.note("silent worker that pings again"),
+            Report::ReplacementFailed { .. } => self.reached.note("replacement that failed"),
+            Report::Retiring { counts: true, .. } => self.reached.note("worker that retires"),
+            Report::NotDrained { .. } => self.reached.note("slot that drains for too long"),
+            Report::Kept { .. } => self.reached.note("draining worker that is kept"),
             _ => {}
         }
     }

@@ -1,8 +1,8 @@
-//! Scripts of events and the actions that they must lead to, and random histories.
+//! Scripts of events and the actions that they must lead to. Random histories are played by the
+//! simulation.
 
 mod acknowledging;
 mod culling;
-mod histories;
 mod recycling;
 mod replenishing;
 mod script;

@@ -289,6 +289,43 @@ fn who_pings_again_goes_all_the_same_once_its_replacement_has_the_slot() {
     );
 }
 
+/// A worker serves from the queue that it was given, whatever a reload finds beside it.
+#[test]
+fn two_that_a_rollback_left_in_a_slot_stay_there_in_a_reload() {
+    check_balanced(
+        Settings { number: 2, ..four() },
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        0.1 ack w0
+        0.1 ack w1
+            fleet up
+        1 recycle w0
+            spawn w2 index 2 v0 slot 0
+        1.1 fleet
+            check and re-exec
+        1.2 reloaded
+            spawn w3 index 3 v1 slot 0
+            spawn w4 index 4 v1 slot 1
+        1.3 ack w2
+        1.4 exit w1
+        1.5 abort
+            USR2 w3
+            drain w4
+        1.8 reload
+            check and re-exec
+        1.9 reloaded
+            drain w4
+        3 tick
+            spawn w4 index 1 v0 slot 1
+            USR2 w3
+        3.1 ack w4
+            USR2 w0
+        ",
+    );
+}
+
 #[test]
 fn without_balance_nobody_has_a_slot_and_nobody_drains() {
     check(

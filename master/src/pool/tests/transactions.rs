@@ -217,6 +217,59 @@ fn newcomers_that_crash_do_not_delay_the_old_versions_replacements() {
     );
 }
 
+/// The old version's back-off is its own, and crosses a reload in the middle of an upgrade.
+#[test]
+fn the_pace_of_the_old_version_survives_a_reload() {
+    check(
+        two(),
+        &format!(
+            "{TWO_UP}
+        6 exit w0
+            spawn w3 index 0 v0
+        6.1 exit w3
+        6.2 next
+            at 7.5
+        6.3 reload
+            check and re-exec
+        6.4 reloaded
+        6.5 next
+            at 7.5
+        7.4 tick
+        7.5 tick
+            spawn w2 index 0 v0"
+        ),
+    );
+}
+
+/// The version that serves again while an upgrade is rolled back is what the next one replaces.
+#[test]
+fn an_upgrade_in_a_rollback_takes_its_pace_over() {
+    check(
+        two(),
+        &format!(
+            "{TWO_UP}
+        6 exit w0
+            spawn w3 index 0 v0
+        6.5 abort
+            USR2 w2
+        8 exit w3
+            spawn w4 index 0 v0
+        8.1 exit w4
+        8.2 smooth
+            check and re-exec
+        8.3 reloaded
+            superseded v0 to v2, callers up to 1
+        8.4 next
+            at 9
+        9 tick
+            spawn w2 index 0 v2
+        10.2 tick
+        10.25 tick
+            spawn w3 index 3 v0"
+        ),
+    );
+}
+
 #[test]
 fn the_budget_holds_for_both_versions_together() {
     let settings = Settings { max_upgrade_additional: Some(NonZeroU32::MIN), ..two() };
