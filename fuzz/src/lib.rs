@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::{env, fs, process};
 
+use einhorn_master::fuzzing::corpus;
 pub use einhorn_master::fuzzing::{Target, target};
 pub use libfuzzer_sys::fuzz_target;
 
-/// A folder: instead of fuzzing, the target's seeds are written to `seeds` in it, its words to
-/// `words`.
+/// A folder: instead of fuzzing, the target's seeds and corpus are written to `seeds` in it, its
+/// words to `words`.
 const PREPARE: &str = "EINHORN_FUZZ_PREPARE";
 
 /// Before the first input.
@@ -24,9 +25,14 @@ pub fn prepare(target: &Target) {
 fn write(target: &Target, folder: &Path) -> std::io::Result<()> {
     let seeds = folder.join("seeds");
     fs::create_dir_all(&seeds)?;
-    for (number, seed) in (target.seeds)().iter().enumerate() {
-        fs::write(seeds.join(format!("{number:02}")), seed)?;
-    }
+    let known = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(target.name);
+    let corpus = corpus(&fs::read_to_string(known).unwrap_or_default());
+    let write = |begin: char, inputs: &[Vec<u8>]| {
+        let name = |number: usize| format!("{begin}{number:03}");
+        (0..).zip(inputs).try_for_each(|(number, input)| fs::write(seeds.join(name(number)), input))
+    };
+    write('s', &(target.seeds)())?;
+    write('c', &corpus)?;
     fs::write(folder.join("words"), target.dictionary())
 }
 

@@ -61,6 +61,18 @@ impl Target {
     }
 }
 
+/// The inputs of a file of `fuzz/corpus`: one a line, in hexadecimal.
+///
+/// # Panics
+/// On anything else.
+pub fn corpus(text: &str) -> Vec<Vec<u8>> {
+    let byte = |line: &str, at: usize| {
+        let digits = line.get(at..at + 2).expect("two digits a byte");
+        u8::from_str_radix(digits, 16).expect("hexadecimal digits")
+    };
+    text.lines().map(|line| (0..line.len()).step_by(2).map(|at| byte(line, at)).collect()).collect()
+}
+
 /// The target `name`.
 pub fn target(name: &str) -> Option<&'static Target> {
     TARGETS.iter().find(|target| target.name == name)

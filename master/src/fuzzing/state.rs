@@ -83,6 +83,7 @@ fn check_pool(snapshot: &Snapshot) {
         }
     }
     check_order(&pool);
+    check_course(&pool);
     check_written(&pool, &launch);
 }
 
@@ -97,6 +98,31 @@ fn check_order(pool: &Pool) {
         assert!(is_filed, "{worker} is not filed as {filed:?}");
     }
     assert_eq!(pool.census().alive(), indexes.len(), "each is filed once");
+}
+
+/// Once it has settled it is where the policy itself can bring it: what no course of events leads
+/// to is not taken from a state either.
+fn check_course(pool: &Pool) {
+    let target = pool.settings().number as usize;
+    if pool.is_stopping() {
+        assert!(pool.upgrade().is_none() && pool.pending_reload().is_none());
+        return;
+    }
+    assert!(pool.census().modern_unsignaled() <= target, "the excess is retired at once");
+    match pool.upgrade() {
+        None => {
+            assert_eq!(pool.census().old(), 0, "old workers are retired outside an upgrade");
+            assert_eq!(pool.version(), pool.committed());
+        }
+        Some(upgrade) if upgrade.rollback.is_some() => {
+            assert_eq!(pool.version(), pool.committed());
+        }
+        Some(upgrade) => {
+            assert_eq!(pool.version(), upgrade.to);
+            assert!(pool.version() > pool.committed(), "an upgrade goes forward");
+        }
+    }
+    assert!(pool.upgrade().is_none() || pool.census().recycling() == 0);
 }
 
 /// Another reload straight away takes everything over as it is.
