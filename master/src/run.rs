@@ -151,7 +151,8 @@ fn serve(own_name: OsString, launch: Launch, environment: &Environment) -> Resul
     };
     let Beginning { mut instance, pool, sources, clients, preloaders, ready_pipes, event } =
         beginning;
-    instance.open_files = limits::raise_open_files().ok();
+    let found = limits::raise_open_files().ok();
+    instance.open_files = instance.open_files.or(found);
     be_nice(&instance.launch);
     let versions = versions(&instance, &pool, sources)?;
     let poll = || EventPoll::new(&signals, &instance.command_socket);

@@ -229,6 +229,7 @@ fn ours() -> impl Strategy<Value = Ours> {
                 preloaders,
                 listeners,
                 command_socket_file: file,
+                open_files: number.1.then_some(number.0),
                 clients,
                 workers,
                 committed_version: number.0,

@@ -11,7 +11,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use ::log::Level;
+
 use super::Master;
+use crate::log::repeated;
 use crate::pool::{Event, Slot};
 use crate::start::Listener;
 use crate::sys::half_open::{self, Endpoints};
@@ -75,7 +78,12 @@ impl Master {
             self.balance.draining.clear();
             return;
         }
-        self.steer();
+        if !self.steer() {
+            // Until the kernel knows where connections go, no queue is closed.
+            self.balance.seen = None;
+            self.ask_again_later();
+            return;
+        }
         let now = clock::now().monotonic;
         let draining: BTreeSet<Slot> = self.pool.draining_slots().collect();
         self.balance.draining.retain(|slot, _| draining.contains(slot));
@@ -86,8 +94,9 @@ impl Master {
     }
 
     /// Leads new connections to the slots with a worker that takes them; while there is none,
-    /// to those that will have one.
-    fn steer(&mut self) {
+    /// to those that will have one. Says whether the kernel knows it all.
+    fn steer(&mut self) -> bool {
+        let mut is_told = true;
         let mut wanted: Vec<Slot> = self.pool.open_slots().collect();
         if wanted.is_empty() {
             wanted = self.pool.inhabited_slots().collect();
@@ -103,10 +112,16 @@ impl Master {
                 Ok(()) => drop(self.balance.told.insert(place, choice)),
                 Err(error) => {
                     let (address, why) = (&listener.local, reason(&error));
-                    ::log::error!("cannot choose who gets the connections of {address}: {why}");
+                    let line = format!(
+                        "cannot choose who gets the connections of {address}: {why}; trying again \
+                         every second"
+                    );
+                    repeated(Level::Error, "failures to spread connections", 2, &line);
+                    is_told = false;
                 }
             }
         }
+        is_told
     }
 
     /// Looks at the queues whose time it is.
@@ -132,7 +147,7 @@ impl Master {
                 }
                 None => now.saturating_sub(watch.since) >= HANDSHAKE_GRACE,
             };
-            if is_over && waits == 0 {
+            if is_over && waits == Some(0) {
                 self.balance.draining.remove(&slot);
                 self.tell_pool(Event::Drained { slot });
             } else {
@@ -165,12 +180,22 @@ impl Master {
         Some(all)
     }
 
-    fn waiting_in(&self, slot: Slot) -> u32 {
-        balanced(&self.instance.listeners)
-            .filter_map(|(_, listener)| listener.socket_of(Some(slot)))
-            // Of one that cannot be asked nothing is known to wait.
-            .map(|socket| reuseport::waiting(socket).unwrap_or_default())
-            .sum()
+    /// None if it cannot be told, which is said.
+    fn waiting_in(&self, slot: Slot) -> Option<u32> {
+        let mut all = 0_u32;
+        for (_, listener) in balanced(&self.instance.listeners) {
+            let Some(socket) = listener.socket_of(Some(slot)) else { continue };
+            match reuseport::waiting(socket) {
+                Ok(count) => all = all.saturating_add(count),
+                Err(error) => {
+                    let (address, why) = (&listener.local, reason(&error));
+                    let line = format!("cannot tell who waits in slot {slot} of {address}: {why}");
+                    repeated(Level::Warn, "failures to look into queues", 2, &line);
+                    return None;
+                }
+            }
+        }
+        Some(all)
     }
 
     /// Closes the sockets of slots that nobody lives in and that are above the target.

@@ -172,7 +172,9 @@ impl Master {
             self.write_ready_pipes_down(ours);
             kept.extend(self.readiness.descriptors());
         }
-        self.set_open_files_for(Image::Next);
+        if next == Kind::Silent {
+            self.set_open_files_for(Image::Next);
+        }
         self.stop_adopting();
         // The last thing: whatever is said from here on is lost.
         if let (Kind::Ours { .. }, Some(ours)) = (next, snapshot.ours.as_mut()) {
@@ -192,7 +194,8 @@ impl Master {
         self.tell_pool(Event::ReloadFailed { reason });
     }
 
-    /// The next image must find the limit that this one found, since workers get it.
+    /// Another master must find the limit that this one found, since workers get it. One of ours
+    /// is told, and keeps the raised one: it may have more open than the other would allow.
     fn set_open_files_for(&self, image: Image) {
         let Some(original) = self.instance.open_files else { return };
         let set = match image {

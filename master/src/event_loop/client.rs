@@ -114,10 +114,13 @@ impl Client {
         match self.stream.read(&mut buffer) {
             Ok(0) => self.ended = true,
             Ok(length) => {
+                let read = buffer.get(..length).unwrap_or_default();
                 // A stream that gives less than was asked for is empty, epoll(7), and whatever
                 // comes after that is an event of its own; but for an end that was told already.
-                self.ready.readable = length == READ_BYTES || self.ready.hung_up;
-                self.connection.receive(buffer.get(..length).unwrap_or_default());
+                // In the middle of a line that is not relied on.
+                self.ready.readable =
+                    length == READ_BYTES || self.ready.hung_up || !read.ends_with(b"\n");
+                self.connection.receive(read);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready.readable = false,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

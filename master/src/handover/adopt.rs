@@ -14,6 +14,7 @@ use einhorn_protocol::limit;
 
 use super::inherited::Inherited;
 use super::merge::merge;
+use super::patience::insist;
 use super::preloaders::{self, AdoptedPreloader};
 use super::ready_pipes::{self, AdoptedPipe};
 use super::{listeners, versions, workers};
@@ -28,6 +29,7 @@ use crate::spawn::{self, Source};
 use crate::start::{self, Allowed, FilesError, NotifySocket, StartError, WantedFiles};
 use crate::state::{Bytes, ClientConnection, Snapshot, StateError};
 use crate::sys::files::{self, FileKind, Identity};
+use crate::sys::limits::{self, OpenFiles};
 use crate::sys::socket::{self, Family, LocalAddress, Peer};
 use crate::sys::{descriptor, memory_file, reason};
 
@@ -138,7 +140,7 @@ pub fn adopt(
         command_socket_identity,
         notify_socket,
         generation: snapshot.generation,
-        open_files: None,
+        open_files: original_open_files(&snapshot),
         files,
         launch,
         environment,
@@ -256,6 +258,12 @@ fn notify_socket(
     NotifySocket::open(&files.command_socket).map_err(|error| ::log::error!("{error}")).ok()
 }
 
+/// The limit that workers get: an image of ours does not lower its own for the next one.
+fn original_open_files(snapshot: &Snapshot) -> Option<OpenFiles> {
+    let soft = snapshot.ours.as_ref()?.open_files?;
+    Some(OpenFiles { soft: Some(soft), ..limits::open_files() })
+}
+
 /// Which file the command socket is. Another master has not told; it is the socket at its path.
 fn command_socket_identity(snapshot: &Snapshot, files: &Files) -> Option<Identity> {
     let stored = snapshot.ours.as_ref().and_then(|ours| ours.command_socket_file);
@@ -297,12 +305,12 @@ fn client(
     inherited: &mut Inherited,
 ) -> Result<AdoptedClient, String> {
     let stream = inherited.take(record.socket).map_err(|error| reason(&error))?;
-    let found = socket::describe(stream.as_fd()).map_err(|error| reason(&error))?;
+    let found = insist(|| socket::describe(stream.as_fd())).map_err(|error| reason(&error))?;
     if found.family != Family::Unix || !found.stream || found.listening {
         return Err("it is no unix stream socket".to_string());
     }
     descriptor::set_nonblocking(stream.as_fd(), true).map_err(|error| reason(&error))?;
-    let peer = socket::peer(&stream).map_err(|error| reason(&error))?;
+    let peer = insist(|| socket::peer(&stream)).map_err(|error| reason(&error))?;
     let known = snapshot.ours.as_ref().and_then(|ours| ours.clients.get(&record.socket));
     // A Ruby master's subscribers speak YAML, and follow the upgrade that is under way.
     let dialect = if known.is_some_and(|known| known.json) { Dialect::Json } else { Dialect::Yaml };

@@ -208,6 +208,7 @@ fn ours(
         gc_before_fork: instance.launch.gc_before_fork,
         preloaders: Vec::new(),
         listeners: instance.listeners.iter().map(listeners::ours_of).collect(),
+        open_files: instance.open_files.and_then(|limit| limit.soft),
         command_socket_file: instance.command_socket_identity.map(device_and_inode),
         clients: clients.iter().filter_map(our_client).collect(),
         ..our_pool(pool)

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, IntoRawFd, OwnedFd, RawFd};
 
+use super::patience::insist;
 use crate::sys::descriptor;
 use crate::sys::socket::{self, Description};
 
@@ -54,7 +55,7 @@ impl Inherited {
     pub fn find(&mut self, is: impl Fn(&Description) -> bool) -> Option<(OwnedFd, Description)> {
         for number in self.numbers.clone() {
             let Ok(taken) = descriptor::take_over(number) else { continue };
-            match socket::describe(taken.as_fd()) {
+            match insist(|| socket::describe(taken.as_fd())) {
                 Ok(found) if is(&found) => {
                     self.numbers.remove(&number);
                     return Some((taken, found));

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::inherited::Inherited;
+use super::patience::insist;
 use crate::options::BindAddress;
 use crate::start::{self, Listener};
 use crate::state::{Bind, OurListener, Snapshot};
@@ -193,7 +194,7 @@ impl Place {
 fn again(listener: &Listener) -> Result<(OwnedFd, Description), String> {
     let socket = descriptor::duplicate(listener.descriptor.as_fd());
     let socket = socket.map_err(|error| reason(&error))?;
-    let found = socket::describe(socket.as_fd()).map_err(|error| reason(&error))?;
+    let found = insist(|| socket::describe(socket.as_fd())).map_err(|error| reason(&error))?;
     Ok((socket, found))
 }
 
@@ -203,7 +204,7 @@ fn take_over_one(
     inherited: &mut Inherited,
 ) -> Result<(OwnedFd, Description), String> {
     let socket = inherited.take(number).map_err(|error| reason(&error))?;
-    let found = socket::describe(socket.as_fd()).map_err(|error| reason(&error))?;
+    let found = insist(|| socket::describe(socket.as_fd())).map_err(|error| reason(&error))?;
     if found.listening && found.stream {
         Ok((socket, found))
     } else {

@@ -6,7 +6,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::sys::{clock, reason};
+use crate::sys::{clock, reason, socket};
 
 /// Between two tries.
 const WAIT: Duration = Duration::from_secs(1);
@@ -43,4 +43,25 @@ impl Patience {
         }
         make()
     }
+}
+
+/// What `ask` says of something that crossed, asked again as long as it lacks only what may come
+/// back: a socket that cannot be known for a moment must not be lost for good.
+pub(super) fn insist<T>(mut ask: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    for number in 1..TRIES_MAX {
+        match ask() {
+            Err(error) if socket::may_pass(&error) => {
+                if number == 1 {
+                    let why = reason(&error);
+                    ::log::error!(
+                        "cannot ask what was handed over: {why}; trying again every second, for a \
+                         minute"
+                    );
+                }
+                clock::wait(WAIT);
+            }
+            verdict => return verdict,
+        }
+    }
+    ask()
 }

@@ -5,6 +5,7 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStringExt;
 
 use super::inherited::Inherited;
+use super::patience::insist;
 use crate::pool::Version;
 use crate::spawn::preloader::Preloader;
 use crate::state::{OurPreloader, Snapshot};
@@ -53,7 +54,7 @@ fn take_over_one(
     inherited: &mut Inherited,
 ) -> Result<Preloader, String> {
     let end = inherited.take(number).map_err(|error| reason(&error))?;
-    if !channel::is_end(end.as_fd()).map_err(|error| reason(&error))? {
+    if !insist(|| channel::is_end(end.as_fd())).map_err(|error| reason(&error))? {
         return Err("the descriptor is no channel".to_string());
     }
     if !children::is_living_child(pid).map_err(|error| reason(&error))? {

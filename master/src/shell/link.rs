@@ -143,9 +143,13 @@ impl Link {
     /// Sends one line.
     ///
     /// # Errors
-    /// [`LinkError::Closed`], [`LinkError::Lost`].
+    /// [`LinkError::Lost`].
     pub(super) fn send(&mut self, line: &[u8]) -> Result<(), LinkError> {
-        self.stream.write_all(line).map_err(lost)
+        match self.stream.write_all(line).map_err(lost) {
+            // What the master has said before it closed may be why: that is read first.
+            Err(LinkError::Closed) => Ok(()),
+            other => other,
+        }
     }
 
     /// Waits for the next line, or for Ctrl-C if `interrupt` listens to it.

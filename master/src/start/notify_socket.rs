@@ -129,7 +129,11 @@ fn ensure_folder(folder: &Path) -> Result<(), StartError> {
     if uid != credentials::own_uid() {
         return Err(StartError::NotifyOfAnother { path: folder.to_owned(), uid });
     }
-    files::set_folder_mode(folder, FOLDER_MODE).map_err(failed)
+    files::set_folder_mode(folder, FOLDER_MODE).map_err(|error| {
+        // What is in it stays, and so does it then; the first error is the one to tell.
+        let _ = std::fs::remove_dir(folder);
+        failed(error)
+    })
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ record!(Ours, {
     Optional preloaders,
     Optional listeners,
     Optional command_socket_file,
+    Optional open_files,
     Optional clients,
     Optional workers,
     Usual committed_version,

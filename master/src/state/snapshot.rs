@@ -284,6 +284,9 @@ pub struct Ours {
     pub listeners: Vec<OurListener>,
     /// The command socket's file, as device and inode.
     pub command_socket_file: Option<(u64, u64)>,
+    /// The soft limit of open descriptors that the first image was started with, which workers
+    /// get, where the master has raised its own.
+    pub open_files: Option<u64>,
     /// What is known of clients beyond the Ruby format, by descriptor.
     pub clients: BTreeMap<i32, OurClient>,
     /// What is known of workers beyond the Ruby format, by pid.

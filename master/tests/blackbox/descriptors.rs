@@ -54,6 +54,31 @@ fn clients(master: &Master) -> Vec<Client> {
     clients
 }
 
+/// A shell raises no hard limit, and the soft one is less than what clients take.
+#[test]
+fn more_clients_than_the_limit_at_the_start_keep_nobody_from_an_upgrade() {
+    let launch = Launch::new(&["-n", "2", "-m", "0", "-s", "0.01"], &IDLE);
+    let limited = ["sh", "-c", "ulimit -S -n 40; exec \"$@\"", "sh"];
+    let master = launch.under(&limited).start();
+    let before = pids(&master.wait_for_up(2));
+    let mut clients: Vec<_> = (0..80).map(|_| master.client()).collect();
+    for client in &mut clients {
+        assert!(client.ask(&json!({"command": "ehlo"}))["message"].is_string());
+    }
+    let told = master.upgrade("upgrade").pop().unwrap();
+    assert_eq!(told["error"], Json::Null, "{told}");
+    let after = pids(&master.wait_for_up(2));
+    assert!(after.iter().all(|pid| !before.contains(pid)), "{before:?} {after:?}");
+    for client in &mut clients {
+        assert!(client.ask(&json!({"command": "ehlo"}))["message"].is_string());
+    }
+    for pid in after {
+        let limits = std::fs::read_to_string(format!("/proc/{pid}/limits")).unwrap();
+        let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+        assert_eq!(line.split_ascii_whitespace().nth(3), Some("40"), "{line}");
+    }
+}
+
 #[test]
 fn of_every_kind_with_notifications() {
     let folder = crate::support::Folder::new();

@@ -11,9 +11,18 @@ pub(crate) fn numbers(name: &str) -> Vec<i64> {
 #[rustfmt::skip]
 const CALLS: &[(&str, i64)] = &[
     ("accept", libc::SYS_accept4),
+    ("chmod", libc::SYS_fchmodat),
+    #[cfg(target_arch = "x86_64")]
+    ("chmod", libc::SYS_chmod),
+    ("chown", libc::SYS_fchownat),
+    #[cfg(target_arch = "x86_64")]
+    ("chown", libc::SYS_chown),
     ("close_range", libc::SYS_close_range),
     ("bind", libc::SYS_bind),
     ("connect", libc::SYS_connect),
+    ("dup2", libc::SYS_dup3),
+    #[cfg(target_arch = "x86_64")]
+    ("dup2", libc::SYS_dup2),
     ("epoll_create", libc::SYS_epoll_create1),
     ("epoll_ctl", libc::SYS_epoll_ctl),
     ("epoll_wait", libc::SYS_epoll_pwait),
@@ -29,6 +38,9 @@ const CALLS: &[(&str, i64)] = &[
     #[cfg(target_arch = "x86_64")]
     ("fork", libc::SYS_fork),
     ("fstat", libc::SYS_fstat),
+    ("getdents", libc::SYS_getdents64),
+    ("getpeername", libc::SYS_getpeername),
+    ("getpgid", libc::SYS_getpgid),
     ("getsockname", libc::SYS_getsockname),
     ("getsockopt", libc::SYS_getsockopt),
     ("kill", libc::SYS_kill),
@@ -39,6 +51,8 @@ const CALLS: &[(&str, i64)] = &[
     #[cfg(target_arch = "x86_64")]
     ("mkdir", libc::SYS_mkdir),
     ("open", libc::SYS_openat),
+    #[cfg(target_arch = "x86_64")]
+    ("open", libc::SYS_open),
     ("pipe", libc::SYS_pipe2),
     ("poll", libc::SYS_ppoll),
     #[cfg(target_arch = "x86_64")]
@@ -48,11 +62,17 @@ const CALLS: &[(&str, i64)] = &[
     ("prlimit", libc::SYS_prlimit64),
     ("pwritev2", libc::SYS_pwritev2),
     ("read", libc::SYS_read),
+    ("readlink", libc::SYS_readlinkat),
+    #[cfg(target_arch = "x86_64")]
+    ("readlink", libc::SYS_readlink),
     ("recv", libc::SYS_recvfrom),
     ("recvmsg", libc::SYS_recvmsg),
     ("rename", libc::SYS_renameat2),
     #[cfg(target_arch = "x86_64")]
     ("rename", libc::SYS_rename),
+    ("rmdir", libc::SYS_unlinkat),
+    #[cfg(target_arch = "x86_64")]
+    ("rmdir", libc::SYS_rmdir),
     ("send", libc::SYS_sendto),
     ("sendmsg", libc::SYS_sendmsg),
     ("setpriority", libc::SYS_setpriority),
@@ -60,7 +80,6 @@ const CALLS: &[(&str, i64)] = &[
     ("shutdown", libc::SYS_shutdown),
     ("sigaction", libc::SYS_rt_sigaction),
     ("signalfd", libc::SYS_signalfd4),
-    ("sigprocmask", libc::SYS_rt_sigprocmask),
     ("socket", libc::SYS_socket),
     ("socketpair", libc::SYS_socketpair),
     ("stat", libc::SYS_statx),
@@ -90,8 +109,13 @@ const UNFAILING: &[i64] = &[
     #[cfg(target_arch = "x86_64")]
     libc::SYS_access,
     libc::SYS_set_tid_address, libc::SYS_set_robust_list, libc::SYS_rseq, libc::SYS_sigaltstack,
-    libc::SYS_newfstatat, libc::SYS_readlinkat, libc::SYS_gettid, libc::SYS_getrandom,
-    // Cannot fail.
+    libc::SYS_newfstatat, libc::SYS_gettid, libc::SYS_getrandom,
+    // How many processors there are: one, where it cannot be told.
+    libc::SYS_sched_getaffinity,
+    // The child does the same, and one of the two is first.
+    libc::SYS_setpgid,
+    // Cannot fail, by what they are asked.
+    libc::SYS_rt_sigprocmask,
     libc::SYS_getpid, libc::SYS_getppid, libc::SYS_geteuid, libc::SYS_getegid,
     libc::SYS_clock_gettime, libc::SYS_exit_group, libc::SYS_restart_syscall,
 ];

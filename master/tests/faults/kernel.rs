@@ -41,17 +41,29 @@ pub(crate) struct Fault {
     failure: Failure,
     whose: Whose,
     conditions: Vec<Condition>,
+    skipped: usize,
     times: usize,
 }
 
 impl Fault {
     pub(crate) fn new(numbers: Vec<i64>, failure: Failure) -> Self {
         let (whose, conditions, times) = (Whose::Master, Vec::new(), usize::MAX);
-        Self { numbers, failure, whose, conditions, times }
+        Self { numbers, failure, whose, conditions, skipped: 0, times }
     }
 
     pub(crate) fn of_children(mut self) -> Self {
         self.whose = Whose::Children;
+        self
+    }
+
+    /// Which calls it is about.
+    pub(crate) fn numbers(&self) -> &[i64] {
+        &self.numbers
+    }
+
+    /// Not the first ones.
+    pub(crate) fn after(mut self, skipped: usize) -> Self {
+        self.skipped = skipped;
         self
     }
 
@@ -84,7 +96,12 @@ impl Fault {
 
     /// Only where the argument `index` is a text with this in it.
     pub(crate) fn path(self, index: usize, part: &'static str) -> Self {
-        self.only_if(move |asked| text_at(asked, index).contains(part))
+        self.only_if(move |asked| {
+            // The older call has no folder before the path.
+            #[cfg(target_arch = "x86_64")]
+            let index = index - usize::from(asked.number == libc::SYS_open);
+            text_at(asked, index).contains(part)
+        })
     }
 
     /// Only where the argument `index` is an address of this family.
@@ -205,6 +222,10 @@ impl Kernel {
                 && fault.conditions.iter().all(|is| is(asked))
         });
         let Some(fault) = fault else { return Answer::GoOn };
+        if fault.skipped > 0 {
+            fault.skipped -= 1;
+            return Answer::GoOn;
+        }
         fault.times -= 1;
         let failure = fault.failure;
         state.met += 1;

@@ -5,11 +5,16 @@
 //! no switch in the program that could be left on, and what is tried is what is shipped.
 #![expect(clippy::disallowed_methods, reason = "tests start and time the processes they observe")]
 
+mod balance;
 mod calls;
 mod clients;
 mod coverage;
 mod document;
 mod kernel;
+mod leaving;
+mod log;
+mod outer;
+mod preload;
 mod processes;
 mod reload;
 mod seccomp;
@@ -18,6 +23,8 @@ mod start;
 #[allow(dead_code, unused_imports, reason = "it is shared with tests that need more of it")]
 mod support;
 mod table;
+mod takeover;
+mod workers;
 
 use self::table::Row;
 
@@ -26,5 +33,12 @@ const PARTS: &[(&str, &[Row])] = &[
     ("The first start", start::ROWS),
     ("Clients", clients::ROWS),
     ("Workers and signals", processes::ROWS),
+    ("What workers get and say", workers::ROWS),
+    ("Preloading", preload::ROWS),
+    ("Balanced addresses", balance::ROWS),
     ("Reloads and upgrades", reload::ROWS),
+    ("What the next image takes over", takeover::ROWS),
+    ("The log", log::ROWS),
+    ("Nested masters and einhornsh", outer::ROWS),
+    ("Leaving", leaving::ROWS),
 ];

@@ -39,6 +39,7 @@ rows! {
     listing_what_crossed: "the next image looks for what was handed to it", [], "open",
         [EMFILE, ENFILE, ENOMEM] => "there is no way back, so it says so and tries again every \
             second for a minute; workers serve meanwhile, and it takes them over as soon as it can";
+    reading_what_crossed: "the same", [], "getdents", [EIO, ENOMEM] => "the same";
     listening_anew: "the next image listens to signals", ["signals::SignalSource::new"],
         "signalfd", [EMFILE, ENFILE, ENOMEM] => "the same";
     polling_anew: "the next image sets its event loop up", [], "epoll_create",
@@ -166,4 +167,8 @@ fn polling_anew(case: &Case) {
 
 fn watching_anew(case: &Case) {
     goes_on(case, case.fault().descriptor(2, "[signalfd]"));
+}
+
+fn reading_what_crossed(case: &Case) {
+    goes_on(case, case.fault());
 }

@@ -69,10 +69,42 @@ rows! {
         => "it does not start: `cannot set the event loop up`; its files are removed";
     being_nice: "the master's nice level is set (`--nice`)", ["priority::set_own"], "setpriority",
         [EACCES, EPERM] => "it says so and starts with the level that it has";
-    raising_the_limit: "the limit of open files is raised", ["limits::raise_open_files"],
+    raising_the_limit: "the limit of open files is raised", ["limits::raise_open_files", "limits::set_open_files"],
         "prlimit", [EPERM] => "it starts with the limit that it has";
     showing_a_title: "the title for `ps` is found", ["title::Title::take"], "open",
         [EACCES, EMFILE, ENOENT] => "it starts; `ps` shows the command line";
+    knowing_the_folder: "the folder of the command socket is looked at", ["files::permissions"],
+        "stat", [EACCES, EIO] => "it does not start: `cannot open the command socket PATH`";
+    knowing_a_dead_socket: "a socket that is there already is tried", ["socket::connect_unix"],
+        "connect", [EACCES, ENOMEM]
+        => "it does not start, since somebody may listen there: `cannot open the command socket \
+            PATH`";
+    opening_to_others: "the command socket is opened to others (`--allow-uid`)",
+        ["files::set_access"], "chmod", [EPERM, EROFS]
+        => "it says so and starts; the command socket stays as narrow as it is";
+    opening_to_a_group: "the command socket is given to a group (`--allow-gid`)",
+        ["files::set_access"], "chown", [EPERM]
+        => "it says so and starts; everybody may connect, and is asked who it is then";
+    knowing_a_user: "a user is looked up (`--allow-uid NAME`)", ["credentials::uid_of"], "open",
+        [EMFILE, ENFILE] => "it does not start: `--allow-uid NAME`, and why";
+    knowing_a_group: "a group is looked up (`--allow-gid NAME`)", ["credentials::gid_of"], "open",
+        [EMFILE, ENFILE] => "it does not start: `--allow-gid NAME`, and why";
+    knowing_the_former_master: "the pid file that is there is read", ["files::read_plain"], "open",
+        [EACCES, EMFILE] => "it starts, without a word about who it named";
+    opening_a_working_folder: "the workers' folder is opened (`--chdir`)", ["files::open_folder"],
+        "open", [EACCES, EMFILE, ENOENT] => "it does not start: `--chdir PATH`, and why";
+    entering_a_working_folder: "the same", ["files::open_folder", "files::may_execute"],
+        "faccessat", [EACCES, EIO] => "it does not start: which file it was, and why";
+    ignoring_the_size_limit: "the signal for files that are too large is ignored",
+        ["signals::ignore_file_size_limit"], "sigaction", [EINVAL]
+        => "it does not start: `cannot ignore SIGXFSZ`";
+    keeping_the_notify_folder_closed: "the folder for `-m notify` gets its mode",
+        ["files::set_folder_mode", "datagram::receive_at"], "fchmod", [EPERM, EROFS]
+        => "it does not start: `cannot open the socket for -m notify at PATH`";
+    knowing_whose_socket: "whose socket is there already is looked at", ["files::owner"], "stat",
+        [EACCES, EIO] => "it does not start: `cannot bind ADDRESS`";
+    finding_the_real_program: "the real path of the program is found", [], "readlink",
+        [EACCES, EIO] => "it starts; a rollback would take what is at the path then";
     keeping_a_spare: "a descriptor is kept to spare", [], "open", [EMFILE, EACCES]
         => "it starts without one";
 }
@@ -237,4 +269,109 @@ fn showing_a_title(case: &Case) {
 
 fn keeping_a_spare(case: &Case) {
     starts(case, &QUICK, case.fault().path(1, "/dev/null")).lift();
+}
+
+fn knowing_the_folder(case: &Case) {
+    // Symlinks are followed, as for no file of its own.
+    let fault = case.fault().only_if(|asked| asked.arguments[2] & NOT_FOLLOWED == 0);
+    let folder = Folder::new();
+    let path = folder.word("einhorn.sock");
+    let launch = Launch::within(folder, &["-m", "0", "-d", &path], &IDLE);
+    let line = case.refused(launch, fault.path(1, "/einhorn-test-").after(1));
+    assert!(line.contains("cannot open the command socket"), "{line}");
+    assert!(line.contains(&case.reason()), "{line}");
+}
+
+/// `AT_SYMLINK_NOFOLLOW`
+const NOT_FOLLOWED: u64 = 0x100;
+
+fn knowing_a_dead_socket(case: &Case) {
+    let folder = Folder::new();
+    folder.dead_socket("einhorn.sock");
+    let launch = Launch::within(folder, &QUICK, &IDLE);
+    let line = case.refused_with(launch, case.fault(), |folder| {
+        std::fs::remove_file(folder.join("einhorn.sock")).unwrap();
+    });
+    assert!(line.contains("cannot open the command socket /"), "{line}");
+    assert!(line.contains(&case.reason()), "{line}");
+}
+
+fn mode_of(bench: &crate::table::Bench) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(&bench.master.socket).unwrap().permissions().mode() & 0o777
+}
+
+fn opening_to_others(case: &Case) {
+    let bench = starts(case, &["-m", "0", "--allow-uid", "3900012"], case.fault());
+    let line = bench.master.wait_for_line("cannot set the mode of");
+    assert!(line.contains(&case.reason()), "{line}");
+    assert_eq!(mode_of(&bench), 0o600);
+    bench.lift();
+}
+
+fn opening_to_a_group(case: &Case) {
+    let bench = starts(case, &["-m", "0", "--allow-gid", "3900013"], case.fault());
+    let line = bench.master.wait_for_line("to group 3900013: ");
+    assert!(line.contains(&case.reason()), "{line}");
+    assert_eq!(mode_of(&bench), 0o666);
+    bench.lift();
+}
+
+fn knowing_a_user(case: &Case) {
+    let fault = case.fault().path(1, "/etc/");
+    refuses(case, &["-m", "0", "--allow-uid", "daemon"], fault, "--allow-uid daemon: ");
+}
+
+fn knowing_a_group(case: &Case) {
+    let fault = case.fault().path(1, "/etc/");
+    refuses(case, &["-m", "0", "--allow-gid", "daemon"], fault, "--allow-gid daemon: ");
+}
+
+fn knowing_the_former_master(case: &Case) {
+    let folder = Folder::new();
+    folder.write("einhorn.pid", "1\n");
+    let fault = case.fault().path(1, "/einhorn.pid");
+    let bench = case.launch(Launch::within(folder, &QUICK, &IDLE), vec![fault]);
+    bench.master.wait_for_up(1);
+    bench.lift();
+    let master = &bench.master;
+    assert_eq!(master.folder.read("einhorn.pid").trim(), master.pid().to_string());
+}
+
+fn opening_a_working_folder(case: &Case) {
+    let fault = case.fault().path(1, "/usr/share");
+    refuses(case, &["-m", "0", "--chdir", "/usr/share"], fault, "/usr/share");
+}
+
+fn entering_a_working_folder(case: &Case) {
+    let fault = case.fault().path(1, "/usr/share");
+    refuses(case, &["-m", "0", "--chdir", "/usr/share"], fault, "/usr/share");
+    let line = case.refused(Launch::new(&QUICK, &["/bin/sleep", "1"]), case.fault());
+    assert!(line.contains("/bin/sleep"), "{line}");
+}
+
+fn ignoring_the_size_limit(case: &Case) {
+    let fault = case.fault().argument(0, libc::SIGXFSZ.into());
+    refuses(case, &QUICK, fault, "cannot ignore SIGXFSZ");
+}
+
+fn keeping_the_notify_folder_closed(case: &Case) {
+    let fault = case.fault().descriptor(0, ".notify");
+    refuses(case, &["-m", "notify"], fault, "cannot open the socket for -m notify at /");
+}
+
+fn knowing_whose_socket(case: &Case) {
+    let folder = Folder::new();
+    let path = format!("unix:{}", folder.word("workers.sock"));
+    folder.dead_socket("workers.sock");
+    let launch = Launch::within(folder, &["-b", &path], &IDLE);
+    let fault = case.fault().path(1, "/workers.sock").after(1);
+    let line = case.refused_with(launch, fault, |folder| {
+        std::fs::remove_file(folder.join("workers.sock")).unwrap();
+    });
+    assert!(line.contains("cannot bind unix:/") && line.contains(&case.reason()), "{line}");
+}
+
+fn finding_the_real_program(case: &Case) {
+    starts(case, &QUICK, case.fault()).lift();
 }

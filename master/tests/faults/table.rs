@@ -153,7 +153,9 @@ impl Case {
     #[track_caller]
     pub(crate) fn launch(&self, mut launch: Launch, faults: Vec<Fault>) -> Bench {
         let mut command = launch.command();
-        let kernel = Kernel::over(&mut command, &Scope::These(numbers(self.call)));
+        let others = faults.iter().flat_map(|fault| fault.numbers().iter().copied());
+        let calls = numbers(self.call).into_iter().chain(others).collect();
+        let kernel = Kernel::over(&mut command, &Scope::These(calls));
         for fault in faults {
             kernel.fail(fault);
         }
