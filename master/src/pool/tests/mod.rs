@@ -9,5 +9,6 @@ mod script;
 mod slots;
 mod stale;
 mod stopping;
+mod told;
 mod transactions;
 mod upgrading;
