@@ -16,7 +16,7 @@ use crate::handover::{
 use crate::instance::{Environment, Instance};
 use crate::log::Unwritten;
 use crate::options::{FdBase, Invocation, Launch, OptionError};
-use crate::pool::{Event, Pool, Version};
+use crate::pool::{Count, Event, Pool, Version};
 use crate::settings::AckMode;
 use crate::spawn::{
     self, Common, FolderError, Numbering, PlanError, ProgramError, Rules, Source, Versions,
@@ -259,9 +259,9 @@ fn take_over(
     let Adopted { ready_pipes, verbosity, .. } = adopted;
     crate::log::set_verbosity(verbosity);
     ::log::info!(
-        "took over {} workers and {} clients, generation {}",
-        pool.workers().count(),
-        clients.len(),
+        "took over {} and {}, generation {}",
+        Count(pool.workers().count(), "worker"),
+        Count(clients.len(), "client"),
         instance.generation
     );
     let event = Event::Adopted;

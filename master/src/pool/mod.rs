@@ -37,7 +37,7 @@ pub use acknowledge::Due;
 pub use census::{Census, Standing, standing};
 pub use event::{Action, Event, Reload, RequestNumber, UpgradeMode};
 pub use pace::interval;
-pub use report::{Callers, Kind as ReportKind, Report, Seconds, UpgradeEnd, Why};
+pub use report::{Callers, Count, Kind as ReportKind, Report, Seconds, UpgradeEnd, Why};
 pub use restore::Restored;
 pub use rollback::Rollback;
 pub use slots::{Draining, Slot};

@@ -16,7 +16,7 @@ use super::upgrade::Failure;
 use super::worker::{Exit, Version};
 use crate::signal::Signal;
 
-pub use wording::Seconds;
+pub use wording::{Count, Seconds};
 
 /// Why a worker gets a signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -187,8 +187,7 @@ fn lines_that_wait_for_their_reader_cross_a_reload() {
     let messages = read_to_the_end(master, reader, |messages| messages.len() >= 54);
     let is_signal = |message: &&String| message.contains("sent SIGCONT");
     assert_eq!(messages.iter().take_while(is_signal).count(), 50, "{messages:?}");
-    let expected =
-        ["reloading, generation 1", "took over 1 workers and", "reloading, generation 2"];
+    let expected = ["reloading, generation 1", "took over 1 worker and", "reloading, generation 2"];
     for (message, words) in messages[50..].iter().zip(expected) {
         assert!(message.contains(words), "{message} where {words} should be");
     }

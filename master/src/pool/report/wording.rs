@@ -229,7 +229,8 @@ impl Report {
 }
 
 /// A number and a noun.
-struct Count(usize, &'static str);
+#[derive(Clone, Copy, Debug)]
+pub struct Count(pub usize, pub &'static str);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
