@@ -21,10 +21,15 @@ build: ## the release binaries, target/release/einhorn and einhornsh
 # flag does not reach the procedural macros, which are built for this machine and loaded.
 TRIPLE ?= $(shell uname -m)-unknown-linux-gnu
 STATIC = target/$(TRIPLE)/release
+# The system's linker puts the unwinding tables, which nobody reads, apart from what is used: 170 KiB
+# less in memory. Relocations in few bytes are 70 KiB less, where the C library can read them.
+STATIC_FLAGS = -C target-feature=+crt-static -C link-arg=-fuse-ld=bfd $(PACKED)
+PACKED = $(shell printf 'glibc 2.36\n%s\n' "$$(getconf GNU_LIBC_VERSION)" | sort -CV && \
+	echo '-C link-arg=-Wl,-z,pack-relative-relocs')
 
 .PHONY: static
 static: ## the same without shared libraries, target/TRIPLE/release/einhorn
-	RUSTFLAGS="-C target-feature=+crt-static" $(CARGO) build --release --target $(TRIPLE) -p einhorn
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --target $(TRIPLE) -p einhorn
 
 .PHONY: demo
 demo: ## the main job in ten seconds: serve, upgrade under load, stop

@@ -33,6 +33,8 @@ const LINE: f64 = 20.0;
 const THICKNESS: f64 = 12.0;
 const TITLE: f64 = 34.0;
 const MARGIN: f64 = 14.0;
+/// A longer label would not fit beside its bar, in any usual font.
+const LABEL_CHARACTERS_MAX: usize = 46;
 
 /// The whole picture.
 pub fn svg(title: &str, groups: &[Group]) -> String {
@@ -64,7 +66,7 @@ fn draw(out: &mut String, group: &Group, top: f64) -> f64 {
     text(out, (MARGIN, y - LINE / 2.0), "start", Some("13"), &group.title);
     for bar in &group.bars {
         let middle = y + LINE / 2.0;
-        text(out, (left - 8.0, middle + 4.0), "end", None, &bar.label);
+        text(out, (left - 8.0, middle + 4.0), "end", None, &cut(&bar.label));
         let (width, fill) = (length(bar.value), if bar.is_ours { "#2463a8" } else { "#a9b4c0" });
         let _ = writeln!(
             out,
@@ -87,6 +89,13 @@ fn draw(out: &mut String, group: &Group, top: f64) -> f64 {
         y += LINE;
     }
     y
+}
+
+fn cut(label: &str) -> String {
+    match label.char_indices().nth(LABEL_CHARACTERS_MAX) {
+        Some((end, _)) => format!("{}…", &label[..end]),
+        None => label.to_owned(),
+    }
 }
 
 fn text(out: &mut String, at: (f64, f64), anchor: &str, size: Option<&str>, text: &str) {
@@ -121,6 +130,14 @@ mod tests {
         assert!(picture.contains("width=\"88.0\"") && picture.contains("width=\"176.0\""));
         assert!(picture.contains("<path d=\"M696.0 "), "{picture}");
         assert!(picture.starts_with("<svg ") && picture.ends_with("</svg>\n"));
+    }
+
+    #[test]
+    fn a_label_is_cut_where_it_would_not_fit() {
+        assert_eq!(cut("é"), "é");
+        assert_eq!(cut(&"é".repeat(LABEL_CHARACTERS_MAX)), "é".repeat(LABEL_CHARACTERS_MAX));
+        let longer = cut(&"é".repeat(LABEL_CHARACTERS_MAX + 1));
+        assert_eq!(longer, "é".repeat(LABEL_CHARACTERS_MAX) + "…");
     }
 
     #[test]

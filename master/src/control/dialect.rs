@@ -83,13 +83,13 @@ impl Malformed {
 /// Reads a line without its newline. The dialect is known even where the line is no message.
 pub(super) fn read(line: &[u8], limits: &Limits) -> (Dialect, Result<Value, Malformed>) {
     let text = framing::unescape(line);
-    if let Some(object) = json::object(&text) {
-        return (Dialect::Json, json::read(object, limits));
+    if let Some(object) = json::read(&text, limits) {
+        return (Dialect::Json, object);
     }
     if matches!(text, Cow::Owned(_))
-        && let Some(object) = json::object(line)
+        && let Some(object) = json::read(line, limits)
     {
-        return (Dialect::Json, json::read(object, limits));
+        return (Dialect::Json, object);
     }
     (Dialect::Yaml, read_yaml(&text, limits))
 }
@@ -110,15 +110,21 @@ fn read_yaml(text: &[u8], limits: &Limits) -> Result<Value, Malformed> {
     })
 }
 
-/// Writes `reply` as one line in `dialect`, newline included.
-pub(super) fn write(dialect: Dialect, reply: &Value) -> Vec<u8> {
+/// Writes a reply with these keys as one line in `dialect`, newline included.
+pub(super) fn write(dialect: Dialect, reply: &[(&str, &Value)]) -> Vec<u8> {
     match dialect {
         Dialect::Json => {
-            let mut line = json::write(reply);
+            let mut line = json::write_object(reply);
             line.push('\n');
             line.into_bytes()
         }
-        Dialect::Yaml => framing::escape(psych::write(reply).as_bytes()),
+        Dialect::Yaml => {
+            let owned = |(name, value): &(&str, &Value)| {
+                (Value::String((*name).to_owned()), (*value).clone())
+            };
+            let mapping = Value::Mapping(reply.iter().map(owned).collect());
+            framing::escape(psych::write(&mapping).as_bytes())
+        }
     }
 }
 

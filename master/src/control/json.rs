@@ -16,29 +16,36 @@ use super::dialect::Malformed;
 use crate::log::shown;
 use crate::psych::{Limits, Value};
 
-/// `text` as UTF-8 if it is a JSON object by RFC 8259, nested however deep. Does not recurse.
-pub(crate) fn object(text: &[u8]) -> Option<&str> {
+/// Up to so many keys are compared one by one; more are looked up.
+const FEW_KEYS: usize = 16;
+
+/// Reads `text` if it is a JSON object by RFC 8259, nested however deep; otherwise it is none of
+/// this module's. Nearly every one is what it looks like, and is gone through once.
+///
+/// # Errors
+/// Nested deeper or more values than `limits` allow, a duplicate key, a number that no double
+/// holds, or half of a surrogate pair.
+pub(crate) fn read(text: &[u8], limits: &Limits) -> Option<Result<Value, Malformed>> {
     let first = text.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r' | b'\n'))?;
     if *first != b'{' {
         return None;
     }
     let text = std::str::from_utf8(text).ok()?;
-    serde_json::from_str::<IgnoredAny>(text).ok()?;
-    Some(text)
-}
-
-/// Reads a text that [`object`] accepted.
-///
-/// # Errors
-/// Nested deeper or more values than `limits` allow, a duplicate key, a number that no double
-/// holds, or half of a surrogate pair.
-pub(crate) fn read(text: &str, limits: &Limits) -> Result<Value, Malformed> {
     let reading = Reading { limits, fault: Cell::new(None), values: Cell::new(0) };
     let mut deserializer = serde_json::Deserializer::from_str(text);
-    Reader { depth: 0, reading: &reading }.deserialize(&mut deserializer).map_err(|error| {
-        let syntax = || Malformed::Syntax { reason: format!("not valid JSON: {error}") };
-        reading.fault.take().unwrap_or_else(syntax)
-    })
+    let value = Reader { depth: 0, reading: &reading }.deserialize(&mut deserializer);
+    match value.and_then(|value| deserializer.end().map(|()| value)) {
+        Ok(value) => Some(Ok(value)),
+        Err(error) => is_valid(text).then(|| {
+            let syntax = || Malformed::Syntax { reason: format!("not valid JSON: {error}") };
+            Err(reading.fault.take().unwrap_or_else(syntax))
+        }),
+    }
+}
+
+/// Whether a text is JSON. Does not recurse.
+fn is_valid(text: &str) -> bool {
+    serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
 /// What the reading of one text has come to.
@@ -140,11 +147,21 @@ impl<'de> Visitor<'de> for Reader<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let inner = self.enter()?;
-        let mut mapping = Vec::new();
+        let mut mapping: Vec<(Value, Value)> = Vec::new();
         let mut seen = HashSet::new();
         while let Some(name) = entries.next_key::<String>()? {
             inner.count()?;
-            if !seen.insert(name.clone()) {
+            if mapping.len() == FEW_KEYS {
+                seen.extend(
+                    mapping.iter().filter_map(|(name, _)| name.as_name().map(str::to_owned)),
+                );
+            }
+            let is_duplicate = if mapping.len() < FEW_KEYS {
+                mapping.iter().any(|(other, _)| other.as_name() == Some(&name))
+            } else {
+                !seen.insert(name.clone())
+            };
+            if is_duplicate {
                 return Err(self.fail(Malformed::DuplicateKey { key: shown(&name) }));
             }
             let is_id = self.depth == 0 && matches!(name.as_str(), key::ID | key::REQUEST_ID);
@@ -186,6 +203,17 @@ fn exact(raw: &RawValue, reader: Reader<'_>) -> Result<Value, serde_json::Error>
 pub(crate) fn write(value: &Value) -> String {
     let mut text = String::new();
     put(&mut text, value);
+    text
+}
+
+/// Like [`write`], of a mapping with these keys.
+pub(super) fn write_object(entries: &[(&str, &Value)]) -> String {
+    let mut text = String::with_capacity(256);
+    put_all(&mut text, ['{', '}'], entries, |out, (name, value)| {
+        put_string(out, name);
+        out.push(':');
+        put(out, value);
+    });
     text
 }
 
@@ -264,6 +292,12 @@ fn put_seconds(out: &mut String, nanoseconds: i128) {
 
 fn put_string(out: &mut String, text: &str) {
     out.push('"');
+    if text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\' | b'%'))
+    {
+        out.push_str(text);
+        out.push('"');
+        return;
+    }
     for character in text.chars() {
         match character {
             '"' => out.push_str("\\\""),
@@ -294,12 +328,15 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Value, Malformed> {
-        super::read(text, &Limits::request())
+        super::read(text.as_bytes(), &Limits::request()).expect("it is an object")
+    }
+
+    fn is_object(text: &[u8]) -> bool {
+        super::read(text, &Limits::request()).is_some()
     }
 
     #[track_caller]
     fn check(text: &str, expect: &Value) {
-        assert_eq!(object(text.as_bytes()), Some(text));
         assert_eq!(read(text).unwrap().get("id"), Some(expect));
     }
 
@@ -341,10 +378,10 @@ mod tests {
             "# {}",
             "\u{feff}{}",
         ] {
-            assert_eq!(object(other.as_bytes()), None, "{other}");
+            assert!(!is_object(other.as_bytes()), "{other}");
         }
-        assert_eq!(object(b"{\"a\": \"\xff\"}"), None);
-        assert_eq!(object(b"\r\n\t {}\r"), Some("\r\n\t {}\r"));
+        assert!(!is_object(b"{\"a\": \"\xff\"}"));
+        assert!(is_object(b"\r\n\t {}\r"));
     }
 
     #[test]
@@ -363,7 +400,6 @@ mod tests {
         assert!(read(&nested(limit::NESTING_MAX)).is_ok());
         for levels in [limit::NESTING_MAX + 1, 200, 100_000] {
             let text = nested(levels);
-            assert!(object(text.as_bytes()).is_some());
             assert_eq!(read(&text), Err(Malformed::TooDeep), "{levels}");
         }
         let in_id = nested(limit::NESTING_MAX + 1).replacen('x', "id", 1);
@@ -384,7 +420,6 @@ mod tests {
     #[test]
     fn what_no_value_holds_is_an_error() {
         for text in [r#"{"id":1e400}"#, r#"{"a":1e400}"#, r#"{"a":"\ud800"}"#] {
-            assert!(object(text.as_bytes()).is_some());
             assert!(matches!(read(text), Err(Malformed::Syntax { .. })), "{text}");
         }
     }
@@ -444,23 +479,32 @@ mod tests {
         #[test]
         fn an_id_is_written_as_it_was_read(id in scalar()) {
             let text = format!("{{\"id\":{}}}", write(&id));
-            let value = read(object(text.as_bytes()).unwrap()).unwrap();
+            let value = read(&text).unwrap();
             prop_assert_eq!(value.get("id"), Some(&id));
         }
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
-            if let Some(text) = object(&bytes) {
-                let _ = read(text);
-            }
+            let _ = super::read(&bytes, &Limits::request());
         }
 
         #[test]
         fn json_like_text_never_panics(text in "[{}\\[\\]\",:0-9eE.\\\\ua-f -]{0,80}") {
             let text = format!("{{{text}}}");
-            if let Some(text) = object(text.as_bytes()) {
-                let _ = read(text);
-            }
+            prop_assert_eq!(is_object(text.as_bytes()), is_valid(&text));
+        }
+
+        /// Around the number of keys from which on they are looked up.
+        #[test]
+        fn a_duplicate_is_found_among_any_number_of_keys(keys in 1usize..40, again in 0usize..40) {
+            let entry = |key: usize| format!("\"k{key}\":{key}");
+            let mut entries: Vec<String> = (0..keys).map(entry).collect();
+            let unique = read(&format!("{{{}}}", entries.join(",")));
+            prop_assert!(unique.is_ok(), "{:?}", unique);
+            let again = again % keys;
+            entries.push(entry(again));
+            let duplicate = Malformed::DuplicateKey { key: format!("k{again}") };
+            prop_assert_eq!(read(&format!("{{{}}}", entries.join(","))), Err(duplicate));
         }
     }
 }

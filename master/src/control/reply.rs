@@ -48,23 +48,19 @@ impl Reply {
 
     /// The reply as one line, newline included.
     pub fn encode(&self, address: &ReturnAddress) -> Vec<u8> {
-        let mut entries = vec![entry(key::MESSAGE, Value::String(self.message.clone()))];
+        let message = Value::String(self.message.clone());
+        let error = self.error.map(|code| Value::String(code.to_owned()));
+        let mut entries = vec![(key::MESSAGE, &message)];
         if let Some(id) = &address.id {
-            entries.push(entry(key::REQUEST_ID, id.clone()));
+            entries.push((key::REQUEST_ID, id));
             if self.wait {
-                entries.push(entry(key::WAIT, Value::Bool(true)));
+                entries.push((key::WAIT, &Value::Bool(true)));
             }
         }
-        if let Some(code) = self.error {
-            entries.push(entry(key::ERROR, Value::String(code.to_owned())));
-        }
-        entries.extend(self.extra.iter().map(|(key, value)| entry(key, value.clone())));
-        dialect::write(address.dialect, &Value::Mapping(entries))
+        entries.extend(error.iter().map(|code| (key::ERROR, code)));
+        entries.extend(self.extra.iter().map(|(key, value)| (*key, value)));
+        dialect::write(address.dialect, &entries)
     }
-}
-
-fn entry(key: &str, value: Value) -> (Value, Value) {
-    (Value::String(key.to_owned()), value)
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! Invariant: no client can block, starve, grow or kill the master. Each turn is one read and
 //! a bounded number of requests; buffers are bounded one by one and together.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -28,7 +28,8 @@ const FIRST_TOKEN: usize = 16;
 /// The clients, and the order in which they are served.
 pub(super) struct Clients {
     registry: Registry,
-    by_token: HashMap<Token, Client>,
+    /// A tree gives the room of a crowd back when it has gone, which a table does not.
+    by_token: BTreeMap<Token, Box<Client>>,
     per_uid: HashMap<u32, usize>,
     ready: VecDeque<Token>,
     queued: BTreeSet<Token>,
@@ -57,7 +58,7 @@ impl Clients {
     pub(super) fn new(registry: Registry) -> Self {
         Self {
             registry,
-            by_token: HashMap::new(),
+            by_token: BTreeMap::new(),
             per_uid: HashMap::new(),
             ready: VecDeque::new(),
             queued: BTreeSet::new(),
@@ -233,7 +234,7 @@ impl Clients {
         self.of_workers += usize::from(rights == Rights::OfAWorker);
         let mut client = Client::new(stream, connection, peer, rights);
         self.budget.settle(&mut client.connection);
-        self.by_token.insert(token, client);
+        self.by_token.insert(token, Box::new(client));
         self.enqueue(token);
         token
     }
@@ -268,15 +269,15 @@ impl Clients {
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Client> {
-        self.by_token.get(&token)
+        self.by_token.get(&token).map(Box::as_ref)
     }
 
     pub(super) fn get_mut(&mut self, token: Token) -> Option<&mut Client> {
-        self.by_token.get_mut(&token)
+        self.by_token.get_mut(&token).map(Box::as_mut)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Client> {
-        self.by_token.values()
+        self.by_token.values().map(Box::as_ref)
     }
 
     /// Ends a client's turn: writes, counts its memory, and keeps or closes it.

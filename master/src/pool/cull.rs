@@ -1,7 +1,6 @@
 //! Retiring what is too much or too old (`protocol.md §7`, culling).
 
-use std::cmp::Reverse;
-
+use super::order::{by_rank, descending};
 use super::report::Why;
 use super::rollback::Rollback;
 use super::worker::SpawnId;
@@ -76,9 +75,9 @@ impl Pool {
         let mut candidates = Vec::new();
         for standing in [Standing::ModernUnacked, Standing::ModernSoaking, Standing::ModernServing]
         {
-            let mut of_standing: Vec<SpawnId> = self.census.of(standing).collect();
-            of_standing.sort_by_key(|id| Reverse(self.workers.get(id).map(|worker| worker.index)));
-            candidates.append(&mut of_standing);
+            let index = |id: SpawnId| self.workers.get(&id).map_or(0, |worker| worker.index);
+            let of_standing = self.census.of(standing);
+            candidates.extend(by_rank(of_standing, |id| [descending(index(id)), 0]));
         }
         for id in candidates.into_iter().take(excess) {
             self.retire(now, id, Why::AboveTarget);

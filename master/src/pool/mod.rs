@@ -16,6 +16,7 @@ mod deadlines;
 mod event;
 mod index;
 mod memory;
+mod order;
 mod pace;
 mod recycle;
 mod replenish;
@@ -54,6 +55,10 @@ use self::slots::Slots;
 use crate::moment::Moment;
 use crate::settings::Settings;
 
+/// Room for actions that is kept while there are none: what the start of a large fleet took is
+/// given back.
+const ACTIONS_KEPT_MAX: usize = 64;
+
 /// Whether the pool keeps its workers alive or sees them off.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -69,7 +74,8 @@ enum Stage {
 #[derive(Clone, Debug)]
 pub struct Pool {
     settings: Settings,
-    workers: BTreeMap<SpawnId, Worker>,
+    /// In boxes, since a tree that grows at its end is half empty.
+    workers: BTreeMap<SpawnId, Box<Worker>>,
     by_pid: HashMap<Pid, SpawnId>,
     indexes: Indexes,
     slots: Option<Slots>,
@@ -170,7 +176,11 @@ impl Pool {
 
     /// The next thing to do, if there is one.
     pub fn poll_action(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        let next = self.actions.pop_front();
+        if next.is_none() && self.actions.capacity() > ACTIONS_KEPT_MAX {
+            self.actions = VecDeque::new();
+        }
+        next
     }
 
     /// When to come back with [`Event::DeadlineReached`], by the monotonic clock.
@@ -184,17 +194,17 @@ impl Pool {
 
     /// The worker with this pid.
     pub fn find(&self, pid: Pid) -> Option<&Worker> {
-        self.by_pid.get(&pid).and_then(|id| self.workers.get(id))
+        self.by_pid.get(&pid).and_then(|&id| self.worker(id))
     }
 
     /// The worker with this id.
     pub fn worker(&self, id: SpawnId) -> Option<&Worker> {
-        self.workers.get(&id)
+        self.workers.get(&id).map(Box::as_ref)
     }
 
     /// All workers, the oldest first.
     pub fn workers(&self) -> impl Iterator<Item = &Worker> {
-        self.workers.values()
+        self.workers.values().map(Box::as_ref)
     }
 
     /// The counts.
@@ -336,12 +346,12 @@ impl Pool {
         if let Some(pid) = worker.pid {
             self.by_pid.insert(pid, id);
         }
-        self.workers.insert(id, worker);
+        self.workers.insert(id, Box::new(worker));
         self.change(id, |_| {});
     }
 
     fn remove(&mut self, id: SpawnId) -> Option<Worker> {
-        let worker = self.workers.remove(&id)?;
+        let worker = *self.workers.remove(&id)?;
         self.census.unfile(id, standing(&worker, self.version));
         self.recycling.unfile(&worker);
         if let Some(slots) = &mut self.slots {

@@ -12,6 +12,7 @@
 
 use std::collections::BTreeSet;
 
+use super::order::by_rank;
 use super::report::{Report, Why};
 use super::stale::{Cause, Stale};
 use super::worker::{SpawnId, Worker};
@@ -101,12 +102,13 @@ impl Pool {
     pub(super) fn retire_recycled(&mut self, now: Moment) {
         let serving = self.census.recycling() + self.census.counted();
         let excess = serving.saturating_sub(self.target());
+        if excess == 0 {
+            return;
+        }
         let stale = |id: SpawnId| self.workers.get(&id).and_then(|worker| worker.stale);
-        let mut chosen: Vec<SpawnId> = match excess {
-            0 => return,
-            _ => self.census.of(Standing::ModernRecycling).collect(),
-        };
-        chosen.sort_by_key(|&id| (!self.is_covered(id), stale(id), id));
+        let chosen = by_rank(self.census.of(Standing::ModernRecycling), |id| {
+            [u64::from(!self.is_covered(id)), stale(id).map_or(0, |stale| 1 + stale as u64)]
+        });
         for id in chosen.into_iter().take(excess) {
             self.retire(now, id, Why::Recycled);
         }

@@ -88,7 +88,7 @@ impl Pool {
         let current_mode = self.upgrade.as_ref().map(|upgrade| upgrade.mode);
         Restored {
             settings: self.settings.clone(),
-            workers: self.workers.values().filter(|worker| worker.pid.is_some()).cloned().collect(),
+            workers: self.workers().filter(|worker| worker.pid.is_some()).cloned().collect(),
             balanced: self.is_balanced(),
             version: self.version,
             committed: self.committed,

@@ -11,12 +11,12 @@
 //! rollback in the middle of a replacement, while both are needed; a worker never changes its
 //! slot; a pool that is not balanced has no slots at all.
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use einhorn_protocol::limit;
 
 use super::census::Standing;
+use super::order::{by_rank, descending};
 use super::report::{Report, Why};
 use super::worker::{SpawnId, Version, Worker};
 use super::{Pool, standing};
@@ -332,18 +332,18 @@ impl Pool {
         let Some(slots) = self.slots.as_ref().filter(|_| count < self.census.old()) else {
             return in_order.take(count).collect();
         };
-        let mut chosen: Vec<SpawnId> =
-            if count == 0 { return Vec::new() } else { in_order.collect() };
-        let rank = |id: &SpawnId| {
-            let Some(worker) = self.workers.get(id) else { return (0, Reverse(0)) };
+        if count == 0 {
+            return Vec::new();
+        }
+        let mut chosen = by_rank(in_order, |id| {
+            let Some(worker) = self.workers.get(&id) else { return [0, 0] };
             match worker.slot {
-                _ if !worker.counts => (0, Reverse(0)),
-                Some(slot) if slot >= slots.target => (1, Reverse(slot)),
-                _ if self.is_covered(*id) => (2, Reverse(0)),
-                _ => (3, Reverse(0)),
+                _ if !worker.counts => [0, 0],
+                Some(slot) if slot >= slots.target => [1, descending(slot)],
+                _ if self.is_covered(id) => [2, 0],
+                _ => [3, 0],
             }
-        };
-        chosen.sort_by_key(rank);
+        });
         chosen.truncate(count);
         chosen
     }
@@ -372,14 +372,15 @@ impl Pool {
     pub(super) fn retire_beyond(&mut self, now: Moment) {
         let Some(slots) = &self.slots else { return };
         let is_modern = |resident: &Resident| resident.holds() && resident.goes_on();
-        let of = |slot: &Slot| slots.residents.get(slot).into_iter().flatten();
-        let rivals = slots.crowded.iter().flat_map(|slot| {
-            let mut rivals: Vec<_> = of(slot).filter(|(_, resident)| is_modern(resident)).collect();
-            rivals.sort_by_key(|(id, resident)| {
-                let stale = self.workers.get(id).is_some_and(|worker| worker.stale.is_some());
-                (resident.standing != Standing::ModernServing, stale, **id)
+        let rivals = slots.crowded.iter().filter_map(|slot| slots.residents.get(slot));
+        let rivals = rivals.flat_map(|residents| {
+            let modern = residents.iter().filter(|(_, resident)| is_modern(resident));
+            let in_order = by_rank(modern.map(|(&id, _)| id), |id| {
+                let serves = |resident: &Resident| resident.standing == Standing::ModernServing;
+                let stale = self.workers.get(&id).is_some_and(|worker| worker.stale.is_some());
+                [u64::from(!residents.get(&id).is_some_and(serves)), u64::from(stale)]
             });
-            rivals.into_iter().skip(1)
+            in_order.into_iter().skip(1).filter_map(|id| residents.get_key_value(&id))
         });
         let beyond = slots.residents.range(slots.target..).rev();
         let beyond = beyond.flat_map(|(_, residents)| residents).filter(|(_, r)| is_modern(r));

@@ -196,8 +196,7 @@ impl Pool {
             matches!(worker.stale, Some(Stale::Age | Stale::Memory | Stale::Silent))
                 && !worker.recycling
         };
-        let ids: Vec<SpawnId> =
-            self.workers.values().filter(by_rule).map(|worker| worker.id).collect();
+        let ids: Vec<SpawnId> = self.workers().filter(by_rule).map(|worker| worker.id).collect();
         for id in ids {
             self.change(id, |worker| {
                 worker.stale = None;

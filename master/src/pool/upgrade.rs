@@ -288,7 +288,7 @@ impl Pool {
 
     /// A worker that nobody asked to stop is no more, or never came up.
     pub(super) fn note_failure(&mut self, id: SpawnId, reason: &str) {
-        if let Some(worker) = self.workers.get(&id).cloned() {
+        if let Some(worker) = self.worker(id).cloned() {
             self.note_failure_of(&worker, reason);
         }
     }

@@ -22,11 +22,13 @@ const TARGET: &str = "/?ms=10";
 const RUNS: usize = 2;
 /// The load before and after an upgrade.
 const AROUND: Duration = Duration::from_secs(1);
-const LIMIT: Duration = Duration::from_secs(45);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// What one tool has shown.
 pub(crate) struct Peer {
     pub(crate) family: &'static str,
+    /// Its language, where there is little room.
+    pub(crate) short_family: &'static str,
     pub(crate) name: String,
     pub(crate) worker: &'static str,
     pub(crate) procedure: &'static str,
@@ -79,6 +81,7 @@ pub(crate) fn run(setup: &Setup, say: impl Fn(&str)) -> Result<Peers> {
 fn measure(setup: &Setup, tool: &Tool, version: &str) -> Result<Peer> {
     let mut peer = Peer {
         family: tool.family,
+        short_family: tool.short_family(),
         name: format!("{} {version}", tool.name).trim().to_owned(),
         worker: tool.worker,
         procedure: tool.procedure,

@@ -122,29 +122,15 @@ impl Report {
     }
 
     fn picture(&self) -> String {
-        let bars = self.rows.iter().filter_map(|row| {
-            let ratio = row.ratio(Sample::median)?;
-            Some(Bar {
-                label: row.what.clone(),
-                value: ratio,
-                text: format!("{ratio:.2} ×"),
-                mark: match row.wanted {
-                    Some(Wanted::Ratio(wanted)) => Some(wanted),
-                    _ => None,
-                },
-                is_ours: true,
-            })
-        });
-        let floor = Bar {
-            label: "floor".to_owned(),
-            value: 1.0,
-            text: "1.00 ×".to_owned(),
-            mark: None,
-            is_ours: false,
-        };
-        let bars = std::iter::once(floor).chain(bars).collect();
-        let title = "time over floor, of the medians (red: what is wanted)".to_owned();
-        let mut groups = vec![Group { title, bars }];
+        let is_memory = |row: &&Row| row.unit == "MB";
+        let times = self.rows.iter().filter(|row| !is_memory(row));
+        let mut groups: Vec<Group> = [
+            ratios("time over floor, of the medians (red: what is wanted)", times),
+            ratios("memory of preloaded workers over exec", self.rows.iter().filter(is_memory)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
         if !self.peers.measured.is_empty() {
             groups.extend([
                 self.peer_group("from the start to 4 workers ready, ms", |peer| {
@@ -164,7 +150,7 @@ impl Report {
 
     fn peer_group(&self, title: &str, of: impl Fn(&Peer) -> f64) -> Group {
         let bar = |peer: &Peer| Bar {
-            label: format!("{} ({})", peer.name, peer.family),
+            label: format!("{} ({})", peer.name, peer.short_family),
             value: of(peer),
             text: number(of(peer)),
             mark: None,
@@ -172,6 +158,28 @@ impl Report {
         };
         Group { title: title.to_owned(), bars: self.peers.measured.iter().map(bar).collect() }
     }
+}
+
+/// The rows that have a floor, below it; none if there are none.
+fn ratios<'a>(title: &str, rows: impl Iterator<Item = &'a Row>) -> Option<Group> {
+    let floor = Bar {
+        label: "floor".to_owned(),
+        value: 1.0,
+        text: "1.00 ×".to_owned(),
+        mark: None,
+        is_ours: false,
+    };
+    let bar = |row: &Row| {
+        let ratio = row.ratio(Sample::median)?;
+        let mark = match row.wanted {
+            Some(Wanted::Ratio(wanted)) => Some(wanted),
+            _ => None,
+        };
+        let text = format!("{ratio:.2} ×");
+        Some(Bar { label: row.what.clone(), value: ratio, text, mark, is_ours: true })
+    };
+    let bars: Vec<Bar> = std::iter::once(floor).chain(rows.filter_map(bar)).collect();
+    (bars.len() > 1).then(|| Group { title: title.to_owned(), bars })
 }
 
 fn cells(row: &Row) -> [String; HEADER.len()] {

@@ -311,10 +311,8 @@ proptest! {
     #[test]
     fn an_id_comes_back_exactly(id: String, number: i64) {
         for id in [Value::String(id), Value::Integer(number)] {
-            let message = Value::Mapping(vec![
-                (string("command"), string("inc")),
-                (string("id"), id.clone()),
-            ]);
+            let command = string("inc");
+            let message = [("command", &command), ("id", &id)];
             for dialect in [Dialect::Json, Dialect::Yaml] {
                 let line = dialect::write(dialect, &message);
                 let request = Request::parse(line.strip_suffix(b"\n").unwrap()).unwrap();

@@ -92,9 +92,9 @@ pub(super) static TOOLS: [Tool; 14] = [
     },
     Tool {
         family: NATIVE,
-        name: "small launcher (socket activation), Python",
+        name: "small launcher, Python",
         worker: FOUR,
-        procedure: "restart, as of a service with a socket unit: stop, then start",
+        procedure: "socket activation: stop, then start, as a service with a socket unit",
         program: |_| "python3".into(),
         version: &["--version"],
         command: |place| {
@@ -307,6 +307,10 @@ pub(super) static TOOLS: [Tool; 14] = [
 const TOUCHED: &str = "reload";
 
 impl Tool {
+    pub(super) fn short_family(&self) -> &'static str {
+        if self.family == NATIVE { "Rust" } else { self.family }
+    }
+
     /// Its version, if it is there.
     pub(super) fn version(&self, setup: &Setup) -> Result<String> {
         let place = Place::new(setup)?;
