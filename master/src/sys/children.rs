@@ -49,19 +49,6 @@ pub fn reap_next() -> io::Result<Option<Exit>> {
     finished(retry_on_intr(|| rustix::process::wait(WaitOptions::NOHANG)))
 }
 
-/// Reaps the child `pid` if it has ended.
-///
-/// # Errors
-/// Those of waitpid(2); not having such a child is none.
-pub fn reap(pid: Pid) -> io::Result<Option<Exit>> {
-    match positive(pid) {
-        Some(pid) => {
-            finished(retry_on_intr(|| rustix::process::waitpid(Some(pid), WaitOptions::NOHANG)))
-        }
-        None => Ok(None),
-    }
-}
-
 /// Looks at a child and leaves it to be reaped.
 ///
 /// # Errors
@@ -94,14 +81,6 @@ pub fn set_subreaper(on: bool) -> io::Result<()> {
     Ok(rustix::process::set_child_subreaper(pid)?)
 }
 
-/// Whether [`set_subreaper`] is on.
-///
-/// # Errors
-/// Those of prctl(2).
-pub fn is_subreaper() -> io::Result<bool> {
-    Ok(rustix::process::child_subreaper()?.is_some())
-}
-
 fn positive(pid: Pid) -> Option<rustix::process::Pid> {
     (pid > 0).then(|| rustix::process::Pid::from_raw(pid)).flatten()
 }
@@ -130,7 +109,7 @@ fn finished(waited: Waited) -> io::Result<Option<Exit>> {
 /// Waits until the child `pid` has ended, and reaps it.
 #[cfg(test)]
 pub(crate) fn wait_for_end(pid: Pid) -> Exit {
-    let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-    rustix::process::waitid(WaitId::Pid(positive(pid).unwrap()), options).unwrap();
-    reap(pid).unwrap().unwrap()
+    let pid = positive(pid).unwrap();
+    let wait = || rustix::process::waitpid(Some(pid), WaitOptions::empty());
+    finished(retry_on_intr(wait)).unwrap().unwrap()
 }

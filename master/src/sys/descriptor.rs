@@ -95,14 +95,6 @@ pub fn set_close_on_exec(descriptor: BorrowedFd<'_>, on: bool) -> io::Result<()>
     Ok(rustix::io::fcntl_setfd(descriptor, flags)?)
 }
 
-/// Whether `O_NONBLOCK` is set.
-///
-/// # Errors
-/// Those of fcntl(2).
-pub fn is_nonblocking(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
-    Ok(rustix::fs::fcntl_getfl(descriptor)?.contains(OFlags::NONBLOCK))
-}
-
 /// Sets `O_NONBLOCK`, which everyone shares who has the same open file.
 ///
 /// # Errors
@@ -151,6 +143,12 @@ pub fn reopen_for_nonblocking_writes(descriptor: BorrowedFd<'_>) -> io::Result<F
         .open(path)
 }
 
+/// Whether `O_NONBLOCK` is set.
+#[cfg(test)]
+pub(crate) fn is_nonblocking(descriptor: BorrowedFd<'_>) -> bool {
+    rustix::fs::fcntl_getfl(descriptor).unwrap().contains(OFlags::NONBLOCK)
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{Read, Write};
@@ -164,16 +162,16 @@ mod tests {
         for end in [reader.as_fd(), writer.as_fd()] {
             assert!(is_close_on_exec(end).unwrap());
             assert!(!is_open_across_exec(end.as_raw_fd()));
-            assert!(!is_nonblocking(end).unwrap());
+            assert!(!is_nonblocking(end));
         }
         set_close_on_exec(reader.as_fd(), false).unwrap();
         assert!(is_open_across_exec(reader.as_raw_fd()));
         assert!(!is_open_across_exec(-1) && !is_open_across_exec(i32::MAX));
         set_nonblocking(reader.as_fd(), true).unwrap();
         assert!(!is_close_on_exec(reader.as_fd()).unwrap());
-        assert!(is_nonblocking(reader.as_fd()).unwrap());
+        assert!(is_nonblocking(reader.as_fd()));
         set_nonblocking(reader.as_fd(), false).unwrap();
-        assert!(!is_nonblocking(reader.as_fd()).unwrap());
+        assert!(!is_nonblocking(reader.as_fd()));
     }
 
     #[test]
@@ -209,8 +207,8 @@ mod tests {
     fn reopening_leaves_the_shared_one_blocking() {
         let (reader, writer) = pipe().unwrap();
         let mut again = reopen_for_nonblocking_writes(writer.as_fd()).unwrap();
-        assert!(is_nonblocking(again.as_fd()).unwrap());
-        assert!(!is_nonblocking(writer.as_fd()).unwrap());
+        assert!(is_nonblocking(again.as_fd()));
+        assert!(!is_nonblocking(writer.as_fd()));
         again.write_all(b"line").unwrap();
         drop((again, writer));
         let mut text = String::new();

@@ -117,10 +117,7 @@ mod tests {
     use std::io::Read as _;
 
     use super::*;
-
-    fn is_nonblocking(fd: BorrowedFd<'_>) -> bool {
-        descriptor::is_nonblocking(fd).unwrap()
-    }
+    use crate::sys::descriptor::is_nonblocking;
 
     /// Writes until the sink takes no more, and says how much it took.
     fn fill(sink: &LogSink) -> usize {

@@ -5,7 +5,7 @@
 //! the variables are moved to the heap first.
 #![allow(unsafe_code, reason = "writes over memory that the kernel handed to the process")]
 
-use std::ffi::{CStr, CString, c_char};
+use std::ffi::{CStr, c_char};
 use std::io::{self, Read as _};
 use std::ops::Range;
 use std::ptr;
@@ -74,15 +74,6 @@ impl Title {
         }
         self.written = title.len();
     }
-}
-
-/// Sets the name that `ps -o comm` and `top` show, cut at 15 bytes or the first NUL.
-///
-/// # Errors
-/// Those of prctl(2).
-pub fn set_short_name(name: &[u8]) -> io::Result<()> {
-    let name: Vec<u8> = name.iter().copied().take_while(|byte| *byte != 0).take(15).collect();
-    Ok(rustix::thread::set_name(&CString::new(name)?)?)
 }
 
 /// Where the kernel put arguments and environment.
@@ -181,14 +172,5 @@ mod tests {
         let after: Vec<_> = std::env::vars_os().collect();
         assert_eq!(before, after);
         assert!(crate::sys::own_process::is_alone());
-    }
-
-    #[test]
-    fn the_short_name_is_cut() {
-        alone!();
-        set_short_name(b"einhorn: a-long-name").unwrap();
-        let shown = std::fs::read_to_string("/proc/thread-self/comm").unwrap();
-        assert_eq!(shown, "einhorn: a-long\n");
-        set_short_name(b"e\0x").unwrap();
     }
 }

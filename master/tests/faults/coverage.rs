@@ -53,12 +53,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("other_pipes::OtherPipe::content", "of the check under a Ruby launcher: an error is a no"),
     ("other_pipes::OtherPipe::wait_for_end", "of the check under a Ruby launcher: an error is a no"),
     ("socket::resolve", "its calls are the C library's, and are others on each system"),
-    ("children::reap", "only tests call it"),
-    ("children::is_subreaper", "only tests call it"),
-    ("descriptor::is_nonblocking", "only tests call it"),
-    ("memory_file::is_sealed", "only tests call it"),
-    ("priority::own", "only tests call it"),
-    ("title::set_short_name", "only tests call it"),
 ];
 
 fn rows() -> impl Iterator<Item = &'static Row> {
