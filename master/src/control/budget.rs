@@ -42,6 +42,8 @@ pub fn heaviest<'a, K>(connections: impl IntoIterator<Item = (K, &'a Connection)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::{Dialect, ReturnAddress, Topic};
+    use crate::psych::Value;
 
     #[test]
     fn the_one_that_holds_most_goes_and_the_count_falls() {
@@ -74,15 +76,23 @@ mod tests {
     }
 
     #[test]
+    fn as_much_as_the_limit_is_kept_and_one_byte_more_is_not() {
+        let mut budget = Budget { held: limit::BUFFERS_BYTES_MAX };
+        assert!(!budget.is_exceeded());
+        budget.held += 1;
+        assert!(budget.is_exceeded());
+    }
+
+    #[test]
     fn subscriptions_count() {
-        let mut budget = Budget::default();
-        let mut connection = Connection::new(0);
-        budget.settle(&mut connection);
-        let idle = budget.held;
-        let id = crate::psych::Value::String("x".repeat(1000));
-        let address = crate::control::ReturnAddress::new(crate::control::Dialect::Json, id);
-        connection.subscribe(crate::control::Topic::Upgrade, address);
-        budget.settle(&mut connection);
-        assert!(budget.held >= idle + 1000);
+        for id in [Value::String("x".repeat(1000)), Value::Bytes(vec![0xff; 1000])] {
+            let mut budget = Budget::default();
+            let mut connection = Connection::new(0);
+            budget.settle(&mut connection);
+            let idle = budget.held;
+            connection.subscribe(Topic::Upgrade, ReturnAddress::new(Dialect::Yaml, id));
+            budget.settle(&mut connection);
+            assert!(budget.held >= idle + 1000);
+        }
     }
 }

@@ -18,20 +18,6 @@ pub enum Topic {
     Upgrade,
 }
 
-impl Topic {
-    /// Its name in the state that crosses a reload (`protocol.md §8`).
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Upgrade => "upgrade",
-        }
-    }
-
-    /// The topic of that name.
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Upgrade].into_iter().find(|topic| topic.name() == name)
-    }
-}
-
 /// A connection as another master left it. From a Ruby master every subscriber is answered
 /// in YAML.
 #[derive(Debug, Default)]
@@ -244,6 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn after_the_last_word_to_a_client_nothing_is_taken_and_it_is_still_written() {
+        let mut connection = Connection::new(0);
+        connection.receive(b"{\"command\":\"help\"}\n{\"command\":\"die\"}\n");
+        assert!(connection.next_request().is_some());
+        connection.queue(b"goodbye\n").unwrap();
+        assert!(!connection.is_finished());
+        connection.close_after_flush();
+        connection.receive(b"{\"command\":\"die\"}\n");
+        assert!(!connection.has_request() && !connection.wants_input());
+        assert_eq!(commands(&mut connection), [""; 0]);
+        connection.advance(b"goodby".len());
+        assert!(!connection.is_finished());
+        assert_eq!(connection.pending(), b"e\n");
+        connection.advance(2);
+        assert!(connection.is_finished());
+    }
+
+    #[test]
     fn nesting_over_the_limit_closes_and_what_is_behind_it_is_not_served() {
         let mut connection = Connection::new(0);
         let deep = format!("{{\"command\":{}{}}}\n", "[".repeat(3000), "]".repeat(3000));
@@ -285,8 +289,6 @@ mod tests {
         assert_eq!(connection.subscribe(Topic::Upgrade, address(2)), Some(address(1)));
         assert_eq!(connection.unsubscribe(Topic::Upgrade), Some(address(2)));
         assert_eq!(connection.unsubscribe(Topic::Upgrade), None);
-        assert_eq!(Topic::from_name(Topic::Upgrade.name()), Some(Topic::Upgrade));
-        assert_eq!(Topic::from_name("weather"), None);
     }
 
     #[test]

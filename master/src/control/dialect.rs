@@ -175,3 +175,20 @@ pub(super) fn describe(value: &Value) -> &'static str {
         Value::Set(_) => "a set",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an anchor keeps and each alias copies costs memory, not bytes of the line.
+    #[test]
+    fn a_reply_that_unfolds_to_the_limit_is_read_and_to_more_is_not() {
+        let reply = |copies: usize| {
+            let text = "x".repeat(limit::REPLY_BYTES_MAX / 64);
+            decode_reply(format!("a: &a {text}\nb: [{}]\n", "*a, ".repeat(copies)).as_bytes())
+        };
+        assert!(reply(63).is_ok());
+        let values_max = limit::STATE_VALUES_MAX;
+        assert_eq!(reply(64), Err(Malformed::TooLarge { values_max }));
+    }
+}

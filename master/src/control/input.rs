@@ -201,6 +201,43 @@ mod tests {
         assert_eq!(buffer.held(), 0);
     }
 
+    #[test]
+    fn an_empty_buffer_keeps_so_much_and_not_one_byte_more() {
+        for (bytes, kept) in [(IDLE_BYTES_MAX, IDLE_BYTES_MAX), (IDLE_BYTES_MAX + 1, 0)] {
+            let mut buffer = empty();
+            let mut line = vec![b'x'; bytes];
+            line[bytes - 1] = b'\n';
+            buffer.push(&line);
+            assert_eq!(buffer.held(), bytes);
+            assert!(buffer.next_line().is_some());
+            buffer.compact();
+            assert_eq!(buffer.held(), kept, "{bytes}");
+        }
+    }
+
+    #[test]
+    fn what_follows_a_long_line_stays_when_its_memory_is_looked_at() {
+        let mut buffer = empty();
+        buffer.push(&[&vec![b'x'; 2 * IDLE_BYTES_MAX][..], b"\nnext\nrest"].concat());
+        assert!(buffer.next_line().is_some());
+        buffer.compact();
+        assert_eq!(buffer.next_line(), Some(Ok(&b"next"[..])));
+        assert_eq!(buffer.unread(), b"rest");
+    }
+
+    /// So that many short lines in one read are not moved once for each of them.
+    #[test]
+    fn what_is_left_is_moved_once_it_is_no_more_than_what_was_taken() {
+        let mut buffer = empty();
+        buffer.push(b"a\nb\nc\nd\n");
+        for start in [2, 0, 0, 0] {
+            assert!(buffer.next_line().is_some());
+            buffer.compact();
+            assert_eq!(buffer.start, start);
+        }
+        assert_eq!((buffer.unread(), buffer.bytes.len()), (&b""[..], 0));
+    }
+
     proptest! {
         #[test]
         fn the_same_lines_wherever_the_stream_is_split(

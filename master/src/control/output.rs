@@ -95,6 +95,31 @@ mod tests {
         assert_eq!(queue.held(), 0);
     }
 
+    #[test]
+    fn an_empty_queue_keeps_so_much_and_not_one_byte_more() {
+        for (bytes, kept) in [(IDLE_BYTES_MAX, IDLE_BYTES_MAX), (IDLE_BYTES_MAX + 1, 0)] {
+            let mut queue = OutputQueue::default();
+            queue.queue(&vec![b'y'; bytes]).unwrap();
+            assert_eq!(queue.held(), bytes);
+            queue.advance(bytes);
+            assert_eq!(queue.held(), kept, "{bytes}");
+        }
+    }
+
+    /// So that a long reply is not moved once for each short one behind it, and a client that is
+    /// always a little behind does not make the queue grow.
+    #[test]
+    fn what_waits_is_moved_once_it_is_no_more_than_what_was_written() {
+        let mut queue = OutputQueue::default();
+        queue.queue(b"123456").unwrap();
+        for (written, start) in [(2, 2), (1, 0)] {
+            queue.advance(written);
+            queue.queue(b"").unwrap();
+            assert_eq!(queue.start, start);
+        }
+        assert_eq!((queue.pending(), &queue.bytes[..]), (&b"456"[..], &b"456"[..]));
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_what_was_queued(

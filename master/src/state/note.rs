@@ -134,3 +134,15 @@ pub(super) fn key(value: &Value) -> String {
         other => found(other),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_items_of_a_list_are_shown_and_not_one_more() {
+        let list = |items: i64| found(&Value::Sequence((1..=items).map(Value::Integer).collect()));
+        assert_eq!(list(8), "[1, 2, 3, 4, 5, 6, 7, 8]");
+        assert_eq!(list(9), "[1, 2, 3, 4, 5, 6, 7, 8, ...]");
+    }
+}

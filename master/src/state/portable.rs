@@ -227,10 +227,6 @@ impl Portable for Bytes {
             other => other.as_bytes().map(<[u8]>::to_vec),
         }
     }
-
-    fn is_nothing(&self) -> bool {
-        self.is_empty()
-    }
 }
 
 impl Item for Bytes {

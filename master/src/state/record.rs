@@ -125,3 +125,42 @@ macro_rules! record {
     };
 }
 pub(super) use record;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::snapshot::{Config, Ours, Snapshot};
+    use super::*;
+
+    fn keys<R: Record>(record: &R) -> Vec<&'static str> {
+        R::ROWS.iter().filter(|row| record.field(row).is_some()).map(|row| row.key).collect()
+    }
+
+    /// Other masters find no key that they need not know, and each that they look for.
+    #[test]
+    fn only_optional_keys_are_left_out_and_only_with_nothing_to_say() {
+        fn all_but_optional<R: Record>() -> Vec<&'static str> {
+            R::ROWS.iter().filter(|row| row.kind != Kind::Optional).map(|row| row.key).collect()
+        }
+        assert_eq!(keys(&Snapshot::default()), all_but_optional::<Snapshot>());
+        assert_eq!(keys(&Ours::default()), all_but_optional::<Ours>());
+        assert_eq!(keys(&Config::default()), ["number", "backlog", "seconds"]);
+        let some = Config { max_unacked: Some(0), ..Config::default() };
+        assert_eq!(keys(&some), ["number", "backlog", "seconds", "max_unacked"]);
+    }
+
+    #[test]
+    fn nothing_is_an_absent_value_or_an_empty_collection_and_no_zero() {
+        let row = |kind| Row { key: "number", kind };
+        let usual = row(Kind::Usual);
+        let row = row(Kind::Optional);
+        assert_eq!(written(&None::<u64>, &row), None);
+        assert_eq!(written(&Vec::<i32>::new(), &row), None);
+        assert_eq!(written(&BTreeMap::<i32, u64>::new(), &row), None);
+        assert_eq!(written(&Some(0_u64), &row), Some(Value::Integer(0)));
+        assert_eq!(written(&0_u64, &row), Some(Value::Integer(0)));
+        assert_eq!(written(&false, &row), Some(Value::Bool(false)));
+        assert_eq!(written(&None::<u64>, &usual), Some(Value::Null));
+    }
+}

@@ -103,3 +103,22 @@ impl Item for OurVersion {
 impl Item for OurFile {
     const LIST_EXPECTED: &'static str = "a list of mappings";
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_may_be_left_out() {
+        let list = |flags: Option<Value>| {
+            let parts = ["localhost".into(), 80.into()].into_iter().chain(flags).collect();
+            Bind::from_value(&Value::Sequence(parts), &mut Reader::default())
+        };
+        let bind = Bind { host: b"localhost".to_vec(), port: 80, flags: Vec::new() };
+        assert_eq!(list(None), Some(bind.clone()));
+        assert_eq!(list(Some(Value::Sequence(Vec::new()))), Some(bind.clone()));
+        let flags = Value::Sequence(vec!["r".into()]);
+        assert_eq!(list(Some(flags)), Some(Bind { flags: vec!["r".to_owned()], ..bind }));
+        assert_eq!(list(Some(Value::Null)), None);
+    }
+}

@@ -299,6 +299,13 @@ fn a_value_of_the_wrong_type_costs_itself_and_a_note() {
     }
 }
 
+/// Ruby's `nil` is as good as its `false`.
+#[test]
+fn nothing_where_a_truth_should_be_is_false() {
+    let (state, notes) = read(&with(MANUAL, ":respawn", "  :respawn:"));
+    assert_eq!((state.respawn, notes), (false, vec![]));
+}
+
 #[test]
 fn what_no_master_could_go_on_without_is_an_error() {
     let text = MANUAL.replace("  :bind_fds:\n  - 7\n  - 9\n", "  :bind_fds: x\n");
