@@ -44,19 +44,17 @@ impl Pool {
             return;
         }
         let from = self.looks.last.map_or(Bound::Unbounded, Bound::Excluded);
-        let after = self.workers.range((from, Bound::Unbounded));
+        let mut after = self.workers.range((from, Bound::Unbounded));
         let mut last = None;
-        let mut count = 0;
-        for (&id, worker) in after.take(AT_ONCE_MAX) {
+        for (&id, worker) in after.by_ref().take(AT_ONCE_MAX) {
             if let Some(pid) = worker.pid
                 && !worker.is_stopping()
             {
                 self.actions.push_back(Action::Measure { id, pid });
             }
             last = Some(id);
-            count += 1;
         }
-        self.looks.last = last.filter(|_| count == AT_ONCE_MAX);
+        self.looks.last = last.filter(|_| after.next().is_some());
         let rounds = u32::try_from(self.workers.len().div_ceil(AT_ONCE_MAX)).unwrap_or(u32::MAX);
         self.looks.next = Some(now.monotonic.saturating_add(INTERVAL / rounds.max(1)));
     }

@@ -81,9 +81,6 @@ impl Pool {
         }
         let begun = self.census.recycling() + self.census.recycled_stopping();
         let room = self.max_recycling().saturating_sub(begun);
-        if room == 0 || self.recycling.waiting.is_empty() {
-            return;
-        }
         let counts = |id: &SpawnId| self.workers.get(id).is_some_and(|worker| worker.counts);
         let waiting = self.recycling.waiting.iter().map(|&(_, id)| id);
         let chosen: Vec<SpawnId> = waiting.filter(counts).take(room).collect();
@@ -107,7 +104,7 @@ impl Pool {
         }
         let stale = |id: SpawnId| self.workers.get(&id).and_then(|worker| worker.stale);
         let chosen = by_rank(self.census.of(Standing::ModernRecycling), |id| {
-            [u64::from(!self.is_covered(id)), stale(id).map_or(0, |stale| 1 + stale as u64)]
+            [u64::from(!self.is_covered(id)), stale(id).map_or(u64::MAX, |stale| stale as u64)]
         });
         for id in chosen.into_iter().take(excess) {
             self.retire(now, id, Why::Recycled);

@@ -57,7 +57,8 @@ impl Pool {
     /// that serve and those that are about to are never fewer than the target.
     fn missing_old(&self) -> usize {
         match &self.upgrade {
-            Some(upgrade) if upgrade.rollback.is_none() && self.version != self.committed => {
+            // In a rollback the committed version is the current one.
+            Some(_) if self.version != self.committed => {
                 self.target().saturating_sub(self.census.old() + self.census.counted())
             }
             Some(_) | None => 0,

@@ -89,6 +89,19 @@ impl Resident {
         }
     }
 
+    /// It has the slot and goes on.
+    fn is_main(self) -> bool {
+        match self.standing {
+            Standing::ModernUnacked | Standing::ModernSoaking | Standing::ModernServing => true,
+            Standing::ModernRecycling
+            | Standing::ModernStopping
+            | Standing::ModernRecycled
+            | Standing::OldUnproven
+            | Standing::OldServing
+            | Standing::OldStopping => false,
+        }
+    }
+
     /// It takes connections.
     fn is_up(self) -> bool {
         match self.standing {
@@ -168,7 +181,7 @@ impl Slots {
         };
         let (is_vacant, is_deserted) =
             (is_wanted && !has(Resident::holds), is_wanted && !has(Resident::serves));
-        let main = |resident: &&Resident| resident.holds() && resident.goes_on();
+        let main = |resident: &&Resident| resident.is_main();
         let mains = residents.map_or(0, |residents| residents.values().filter(main).count());
         set(&mut self.crowded, slot, mains > 1);
         set(&mut self.vacant, slot, is_vacant);
@@ -359,11 +372,9 @@ impl Pool {
 
     /// A worker whose slot has been given to another one that goes on.
     pub(super) fn is_replaced_in_its_slot(&self, id: SpawnId) -> bool {
-        let has_it = |resident: Resident| resident.holds() && resident.goes_on();
-        self.slots
-            .as_ref()
-            .zip(self.workers.get(&id))
-            .is_some_and(|(slots, worker)| slots.others_in(worker, has_it).next().is_some())
+        self.slots.as_ref().zip(self.workers.get(&id)).is_some_and(|(slots, worker)| {
+            slots.others_in(worker, Resident::is_main).next().is_some()
+        })
     }
 
     /// Workers of the current version beside others in their slot, and those in slots that go:
@@ -371,10 +382,9 @@ impl Pool {
     /// highest slot first.
     pub(super) fn retire_beyond(&mut self, now: Moment) {
         let Some(slots) = &self.slots else { return };
-        let is_modern = |resident: &Resident| resident.holds() && resident.goes_on();
         let rivals = slots.crowded.iter().filter_map(|slot| slots.residents.get(slot));
         let rivals = rivals.flat_map(|residents| {
-            let modern = residents.iter().filter(|(_, resident)| is_modern(resident));
+            let modern = residents.iter().filter(|(_, resident)| resident.is_main());
             let in_order = by_rank(modern.map(|(&id, _)| id), |id| {
                 let serves = |resident: &Resident| resident.standing == Standing::ModernServing;
                 let stale = self.workers.get(&id).is_some_and(|worker| worker.stale.is_some());
@@ -383,7 +393,7 @@ impl Pool {
             in_order.into_iter().skip(1).filter_map(|id| residents.get_key_value(&id))
         });
         let beyond = slots.residents.range(slots.target..).rev();
-        let beyond = beyond.flat_map(|(_, residents)| residents).filter(|(_, r)| is_modern(r));
+        let beyond = beyond.flat_map(|(_, residents)| residents).filter(|(_, r)| r.is_main());
         let mut spare = self.census.counted().saturating_sub(self.target());
         let (mut chosen, mut seen) = (Vec::new(), BTreeSet::new());
         for (&id, resident) in rivals.chain(beyond) {

@@ -113,9 +113,13 @@ fn aged_at(worker: &Worker, rules: &RecycleRules) -> Option<Duration> {
     if worker.stale.is_some() {
         return None;
     }
-    let part = (f64::from(worker.index) * GOLDEN).fract();
-    let age = rules.max_age?.mul_f64(1.0 - JITTER * part);
+    let age = rules.max_age?.mul_f64(1.0 - JITTER * spread(worker.index));
     Some(worker.spinup_time.monotonic.saturating_add(age))
+}
+
+/// Parts of 1, far from one another for indexes that are near.
+fn spread(index: u32) -> f64 {
+    (f64::from(index) * GOLDEN).fract()
 }
 
 /// A worker that never pinged is not silent. One that is stale may fall silent beside.
@@ -136,11 +140,11 @@ impl Pool {
         match silent_at(worker, &rules, self.listening_since).filter(is_due) {
             Some(at) if now.monotonic.saturating_sub(at) > LATE => self.listen_anew(now),
             Some(_) => self.note_silence(now, id),
-            None if aged_at(worker, &rules).as_ref().is_some_and(is_due) => {
+            // Its deadline was one of the two.
+            None => {
                 let age = now.since(worker.spinup_time);
                 self.mark_stale(id, &Cause::Age { age });
             }
-            None => self.change(id, |_| {}),
         }
     }
 

@@ -131,3 +131,31 @@ fn a_smaller_target_in_a_smooth_upgrade_retires_old_workers_first() {
             committed v0 to v1, callers up to 1",
     );
 }
+
+/// They serve nobody, and there is no upgrade any more that they could be part of.
+#[test]
+fn newcomers_of_a_superseded_fleet_upgrade_go_at_once() {
+    check(
+        Settings { number: 2, ..four() },
+        "
+        0 start
+            spawn w0 index 0 v0
+            spawn w1 index 1 v0
+        1 ack w0
+        1 ack w1
+            fleet up
+        1 fleet
+            check and re-exec
+        1 reloaded
+            spawn w2 index 2 v1
+            spawn w3 index 3 v1
+        2 fleet
+            check and re-exec
+        2 reloaded
+            superseded v0 to v2, callers up to 1
+            spawn w4 index 4 v2
+            spawn w5 index 5 v2
+            USR2 w2
+            USR2 w3",
+    );
+}

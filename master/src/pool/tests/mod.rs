@@ -3,8 +3,11 @@
 
 mod acknowledging;
 mod culling;
+mod looks;
+mod progress;
 mod recycling;
 mod replenishing;
+mod restored_slots;
 mod script;
 mod slots;
 mod stale;

@@ -373,3 +373,89 @@ fn a_stopping_master_replaces_nobody() {
         ",
     );
 }
+
+#[test]
+fn a_replacement_that_comes_up_is_a_reason_to_tell_of_the_next_that_does_not() {
+    check_up(
+        four(),
+        "
+        10 recycle w0
+            spawn w4 index 4 v0
+        11 recycle w1
+            spawn w5 index 5 v0
+        11.1 exit w4
+            the stale ones stay
+        11.2 ack w5
+            USR2 w0
+        12.5 tick
+            spawn w6 index 4 v0
+        12.6 exit w6
+            the stale ones stay
+        ",
+    );
+}
+
+#[test]
+fn the_death_of_another_worker_is_no_failed_replacement() {
+    check_up(
+        four(),
+        "
+        10 recycle w1
+            spawn w4 index 4 v0
+        11.2 exit w2
+            spawn w5 index 2 v0
+        ",
+    );
+}
+
+/// It was new once, and has served since.
+#[test]
+fn the_death_of_one_that_an_upgrade_brought_is_no_failed_replacement() {
+    check_up(
+        four(),
+        "
+        1 fleet
+            check and re-exec
+        1 reloaded
+            spawn w4 index 4 v1
+            spawn w5 index 5 v1
+            spawn w6 index 6 v1
+            spawn w7 index 7 v1
+        2 ack w4
+        2 ack w5
+        2 ack w6
+        2 ack w7
+            USR2 w0
+            USR2 w1
+            USR2 w2
+            USR2 w3
+            committed v0 to v1, callers up to 1
+        3 exit w0
+        3 exit w1
+        3 exit w2
+        3 exit w3
+        10 recycle w4
+            spawn w8 index 0 v1
+        11.2 exit w5
+            spawn w9 index 1 v1
+        ",
+    );
+}
+
+#[test]
+fn what_is_worst_for_those_who_wait_goes_first() {
+    check_up(
+        four(),
+        "
+        9 rules rss 500
+        10 recycle w0
+            spawn w4 index 4 v0
+        11 has w1 501
+            spawn w5 index 5 v0
+        12 ack w4
+            USR2 w1
+        13 ack w5
+            USR2 w0
+        ",
+    );
+}

@@ -175,7 +175,10 @@ fn a_fork_that_fails_backs_off_and_forgets_nobody() {
         3.75 tick
             spawn w2 index 0 v0
         4 ack w2
-            fleet up",
+            fleet up
+        4.1 exit w2
+        4.1 next
+            at 4.75",
     );
 }
 

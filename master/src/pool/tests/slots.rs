@@ -1,7 +1,9 @@
 //! A balanced pool: who gets which slot, and who goes when.
 
+use std::time::Duration;
+
 use super::script::{check, check_balanced, four};
-use crate::settings::Settings;
+use crate::settings::{AckTimeout, Settings};
 
 fn two() -> Settings {
     Settings { number: 2, ..four() }
@@ -339,5 +341,148 @@ fn without_balance_nobody_has_a_slot_and_nobody_drains() {
             fleet up
         2 target 1
             USR2 w1",
+    );
+}
+
+/// Beside a newcomer that has not taken it over yet.
+#[test]
+fn an_old_worker_that_dies_in_an_upgrade_is_replaced_in_its_slot() {
+    check_balanced(
+        two(),
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        1 ack w0
+        1 ack w1
+            fleet up
+        2 fleet
+            check and re-exec
+        2 reloaded
+            spawn w2 index 2 v1 slot 0
+            spawn w3 index 3 v1 slot 1
+        3 exit w1
+            spawn w4 index 1 v0 slot 1",
+    );
+}
+
+#[test]
+fn of_the_old_workers_one_that_is_not_up_goes_first() {
+    check_balanced(
+        two(),
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        1 ack w0
+        1 ack w1
+            fleet up
+        2 smooth
+            check and re-exec
+        2 reloaded
+            spawn w2 index 2 v1 slot 0
+        2.5 exit w1
+            spawn w3 index 1 v0 slot 1
+        4 ack w2
+            spawn w4 index 3 v1 slot 1
+            USR2 w3",
+    );
+}
+
+#[test]
+fn who_pings_again_stays_if_its_replacement_is_stopping() {
+    check_balanced(
+        Settings { ack_timeout: AckTimeout::After(Duration::from_secs(5)), ..two() },
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        1 ack w0
+        1 ack w1
+            fleet up
+        1 rules silence 10
+        5 ping w1
+        15 tick
+            inspect w1
+            spawn w2 index 2 v0 slot 1
+        20 tick
+            USR2 w2
+            the stale ones stay
+        21 ping w1
+        22 exit w2
+        22 next
+            at 31",
+    );
+}
+
+#[test]
+fn of_two_stale_ones_the_one_whose_slot_has_a_replacement_goes() {
+    check_balanced(
+        two(),
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        1 ack w0
+        1 ack w1
+            fleet up
+        2 recycle w0
+            spawn w2 index 2 v0 slot 0
+        3 recycle w1
+            spawn w3 index 3 v0 slot 1
+        4 ack w3
+            USR2 w1
+        5 ack w2
+            USR2 w0",
+    );
+}
+
+#[test]
+fn of_two_in_a_slot_after_a_rollback_the_one_that_serves_nobody_goes() {
+    check_balanced(
+        two(),
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        0.1 ack w0
+        0.1 ack w1
+            fleet up
+        1 recycle w0
+            spawn w2 index 2 v0 slot 0
+        1.1 fleet
+            check and re-exec
+        1.2 reloaded
+            spawn w3 index 3 v1 slot 0
+            spawn w4 index 4 v1 slot 1
+        1.5 abort
+            USR2 w3
+            USR2 w4
+            USR2 w2",
+    );
+}
+
+#[test]
+fn no_more_go_than_are_too_many() {
+    check_balanced(
+        four(),
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+            spawn w2 index 2 v0 slot 2
+            spawn w3 index 3 v0 slot 3
+        0.1 ack w0
+        0.1 ack w1
+        0.1 ack w2
+        0.1 ack w3
+            fleet up
+        0.5 exit w0
+        0.6 target 2
+            drain w3
+        1 tick
+            spawn w4 index 0 v0 slot 0
+        2 ack w4
+            drain w2",
     );
 }

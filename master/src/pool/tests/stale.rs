@@ -142,6 +142,7 @@ fn only_who_has_pinged_can_fall_silent() {
             USR2 w1
         23 next
             at 33
+        24 ping w1
         33 tick
             KILL w1
         ",
@@ -275,6 +276,46 @@ fn a_master_that_stops_looks_at_nobody() {
             TERM w1
         3 next
             never
+        ",
+    );
+}
+
+#[test]
+fn a_second_late_is_not_too_late_to_hear_that_nothing_was_said() {
+    check_two(
+        "
+        0 rules silence 10
+        5 ping w1
+        16 tick
+            inspect w1
+            spawn w2 index 2 v0
+        ",
+    );
+    check_two(
+        "
+        0 rules silence 10
+        5 ping w1
+        16.000000001 tick
+        16.000000001 next
+            at 26.000000001
+        ",
+    );
+}
+
+#[test]
+fn other_rules_leave_alone_what_an_operator_asked_for() {
+    check_two(
+        "
+        1 unacked 1
+        2 recycle all
+            spawn w2 index 2 v0
+        3 rules age 1000
+        4 ack w2
+            USR2 w0
+        5 exit w0
+            spawn w3 index 0 v0
+        6 ack w3
+            USR2 w1
         ",
     );
 }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::script::{four, moment, pid_of};
-use crate::pool::{Action, Due, Event, Phase, Pool, Report, SpawnId, Stale, UpgradeMode};
+use crate::pool::{Action, Due, Event, Exit, Phase, Pool, Report, SpawnId, Stale, UpgradeMode};
 use crate::psych::Value;
 use crate::settings::{RecycleRules, Settings, UpgradeRules};
 
@@ -24,7 +24,7 @@ fn pool(settings: Settings, balanced: bool) -> Pool {
 }
 
 /// What is said of it; starts succeed.
-fn play(pool: &mut Pool, seconds: f64, event: Event) -> Vec<Report> {
+pub(super) fn play(pool: &mut Pool, seconds: f64, event: Event) -> Vec<Report> {
     let now = moment(seconds);
     pool.handle(now, event);
     let mut reports = Vec::new();
@@ -156,4 +156,86 @@ fn slots_are_open_while_somebody_serves_there_and_goes_on() {
     assert_eq!(open(&pool), [0], "the second drains");
     assert_eq!(pool.draining_slots().collect::<Vec<_>>(), [1]);
     assert_eq!(Pool::new(two()).slots_revision(), None);
+}
+
+fn acknowledged(reports: Vec<Report>) -> Option<(usize, usize)> {
+    reports.into_iter().find_map(|report| match report {
+        Report::Acknowledged { acked, target, .. } => Some((acked, target)),
+        _ => None,
+    })
+}
+
+/// Those that are being replaced serve on, and there are never more than wanted.
+#[test]
+fn how_many_are_up() {
+    let settings = Settings { number: 3, ..two() };
+    let mut pool = Pool::new(settings);
+    play(&mut pool, 0.0, Event::Start);
+    for (id, acked) in [(FIRST, 1), (SECOND, 2), (SpawnId(2), 3)] {
+        let reports = play(&mut pool, 0.0, Event::Acknowledged { id });
+        assert_eq!(acknowledged(reports), Some((acked, 3)));
+    }
+    play(&mut pool, 5.0, Event::RecycleRequested(vec![FIRST]));
+    play(&mut pool, 6.0, Event::Exited { id: SECOND, exit: Exit::Status(0) });
+    let replacement = play(&mut pool, 6.5, Event::Acknowledged { id: SpawnId(3) });
+    assert_eq!(acknowledged(replacement), Some((3, 3)), "with the one that it replaces");
+}
+
+#[test]
+fn how_many_are_stopping() {
+    let mut pool = pool(two(), false);
+    play(&mut pool, 0.0, Event::Acknowledged { id: SECOND });
+    assert_eq!(pool.census().stopping(), 0);
+    play(&mut pool, 5.0, Event::RecycleRequested(vec![FIRST]));
+    play(&mut pool, 5.0, Event::Acknowledged { id: SpawnId(2) });
+    assert_eq!(pool.census().stopping(), 1, "it has been replaced");
+    play(&mut pool, 6.0, Event::Exited { id: FIRST, exit: Exit::Status(0) });
+    play(&mut pool, 6.0, Event::SettingsChanged(Settings { number: 1, ..two() }));
+    assert_eq!(pool.census().stopping(), 1, "it is too many");
+    let (mode, rules, request) = (UpgradeMode::Smooth, two().upgrade, pool.next_request());
+    play(&mut pool, 7.0, Event::UpgradeRequested { mode, rules, request });
+    play(&mut pool, 7.0, Event::Adopted);
+    play(&mut pool, 8.0, Event::Acknowledged { id: SpawnId(3) });
+    assert_eq!(pool.census().stopping(), 2, "and the other one is old");
+}
+
+#[test]
+fn only_who_was_silent_is_heard_again() {
+    let ping_timeout = Some(Duration::from_secs(10));
+    let recycle = RecycleRules { ping_timeout, ..RecycleRules::default() };
+    let mut pool = pool(Settings { recycle, ..two() }, false);
+    let is_heard =
+        |reports: Vec<Report>| reports.iter().any(|report| matches!(report, Report::Heard { .. }));
+    let ping = || Event::Pinged { id: FIRST, request_id: None };
+    assert!(!is_heard(play(&mut pool, 1.0, ping())));
+    play(&mut pool, 11.0, Event::DeadlineReached);
+    assert!(is_heard(play(&mut pool, 11.5, ping())));
+    assert!(!is_heard(play(&mut pool, 12.0, ping())));
+}
+
+#[test]
+fn who_is_to_be_replaced_or_stops_anyway_is_not_called_stale_again() {
+    let mut pool = pool(two(), false);
+    let recycle = |pool: &mut Pool, id| {
+        let reports = play(pool, 5.0, Event::RecycleRequested(vec![id]));
+        reports.iter().filter(|report| matches!(report, Report::Stale { .. })).count()
+    };
+    assert_eq!(recycle(&mut pool, FIRST), 1);
+    assert_eq!(recycle(&mut pool, FIRST), 0);
+    play(&mut pool, 6.0, Event::SettingsChanged(Settings { number: 1, ..two() }));
+    assert!(pool.worker(SpawnId(2)).unwrap().is_stopping(), "the replacement is too many");
+    assert_eq!(recycle(&mut pool, SpawnId(2)), 0);
+}
+
+#[test]
+fn a_failed_replacement_is_told_with_all_who_stay_for_it() {
+    let mut pool = pool(two(), false);
+    play(&mut pool, 0.0, Event::Acknowledged { id: SECOND });
+    play(&mut pool, 5.0, Event::RecycleRequested(vec![FIRST, SECOND]));
+    let reports = play(&mut pool, 5.5, Event::Exited { id: SpawnId(2), exit: Exit::Status(1) });
+    let kept = reports.into_iter().find_map(|report| match report {
+        Report::ReplacementFailed { kept, others } => Some((kept, others)),
+        _ => None,
+    });
+    assert_eq!(kept, Some(("1000 (index 0)".to_string(), 1)));
 }

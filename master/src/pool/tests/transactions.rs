@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use super::script::{check, four};
-use crate::settings::{Settings, UpgradeRules};
+use crate::settings::{AckTimeout, Settings, UpgradeRules};
 
 /// Two workers, and upgrades by the rules that hold unless somebody says otherwise.
 fn two() -> Settings {
@@ -373,5 +373,35 @@ fn a_rollback_whose_old_version_does_not_start_ends_too() {
             USR2 w2
         11 exit w2
             aborted v0 to v1, callers up to 1",
+    );
+}
+
+#[test]
+fn a_newcomer_that_is_not_up_in_time_has_failed() {
+    let rules = UpgradeRules { attempts: 1, ..UpgradeRules::default() };
+    check(
+        Settings { ack_timeout: AckTimeout::After(Duration::from_secs(5)), ..two_with(rules) },
+        &format!(
+            "{TWO_UP}
+        10 tick
+            USR2 w2
+        11 exit w2
+            rolled back v0 to v1, callers up to 1"
+        ),
+    );
+}
+
+/// It was up, so the next one is not kept waiting for it.
+#[test]
+fn the_death_of_a_newcomer_that_soaks_is_no_reason_to_slow_down() {
+    let soak = Duration::from_secs(5);
+    check(
+        two_with(UpgradeRules { soak, attempts: 2, ..UpgradeRules::default() }),
+        &format!(
+            "{TWO_UP}
+        5.5 ack w2
+        6.2 exit w2
+            spawn w3 index 2 v1"
+        ),
     );
 }
