@@ -2,6 +2,7 @@
 //! simulation.
 
 mod acknowledging;
+mod actions;
 mod culling;
 mod looks;
 mod progress;

@@ -408,6 +408,24 @@ fn the_death_of_another_worker_is_no_failed_replacement() {
     );
 }
 
+#[test]
+fn the_death_of_an_earlier_replacement_is_no_failed_one() {
+    check_up(
+        four(),
+        "
+        10 recycle w1
+            spawn w4 index 4 v0
+        11 ack w4
+            USR2 w1
+        12 exit w1
+        20 recycle w2
+            spawn w5 index 1 v0
+        21.2 exit w4
+            spawn w6 index 4 v0
+        ",
+    );
+}
+
 /// It was new once, and has served since.
 #[test]
 fn the_death_of_one_that_an_upgrade_brought_is_no_failed_replacement() {
