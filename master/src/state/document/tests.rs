@@ -445,6 +445,19 @@ fn our_own_part_of_another_format() {
 }
 
 #[test]
+fn our_own_part_is_a_mapping_or_nothing() {
+    let with_ours = |ours: &str| {
+        let (state, mut notes) =
+            read(&format!("{{state: {{einhorn: {ours}}}, persistent_descriptors: []}}"));
+        assert_eq!(state.ours, None);
+        notes.retain(|note| note.starts_with(":einhorn"));
+        notes
+    };
+    assert_eq!(with_ours(""), Vec::<String>::new());
+    assert_eq!(with_ours("x"), [":einhorn: expected a mapping, found \"x\"; it is left out"]);
+}
+
+#[test]
 fn what_is_no_state_at_all() {
     let cases = [
         ("", "this is no state: expected a mapping with the key :state, found nothing"),
