@@ -1,6 +1,6 @@
 //! `protocol.md §7`: culling.
 
-use super::script::{check, four};
+use super::script::{check, check_balanced, four};
 use crate::settings::Settings;
 
 #[test]
@@ -157,5 +157,26 @@ fn newcomers_of_a_superseded_fleet_upgrade_go_at_once() {
             spawn w5 index 5 v2
             USR2 w2
             USR2 w3",
+    );
+}
+
+/// One that stops takes nobody from the queue any more.
+#[test]
+fn the_last_of_a_slot_drains_also_beside_one_that_stops() {
+    check_balanced(
+        Settings { number: 2, ..four() },
+        "
+        0 start
+            spawn w0 index 0 v0 slot 0
+            spawn w1 index 1 v0 slot 1
+        1 ack w0
+        1 ack w1
+            fleet up
+        2 recycle w1
+            spawn w2 index 2 v0 slot 1
+        3 ack w2
+            USR2 w1
+        4 target 1
+            drain w2",
     );
 }

@@ -215,3 +215,24 @@ fn the_smallest_index_that_nobody_living_has_is_taken() {
         ),
     );
 }
+
+/// It is a whole second set anyway.
+#[test]
+fn the_budget_does_not_hold_for_a_fleet_upgrade() {
+    let settings = Settings { max_upgrade_additional: Some(NonZeroU32::MIN), ..four() };
+    check(
+        settings,
+        &format!(
+            "{FOUR_UP}
+        5 fleet
+            check and re-exec
+        5 reloaded
+            spawn w4 index 4 v1
+            spawn w5 index 5 v1
+            spawn w6 index 6 v1
+            spawn w7 index 7 v1
+        7 exit w5
+            spawn w8 index 5 v1"
+        ),
+    );
+}
