@@ -51,9 +51,10 @@ pub(crate) fn restore_living(
     let mode = |smooth: bool| if smooth { UpgradeMode::Smooth } else { UpgradeMode::Fleet };
     let last_mode = mode(snapshot.smooth_upgrade);
     let begun = snapshot.last_upgraded.map_or(now, |wall| moment_of(wall, now));
-    let committed = if is_foreign { committed(snapshot, &workers) } else { ours.committed_version };
+    let agrees = versions_agree(snapshot, &ours);
+    let committed = if agrees { ours.committed_version } else { committed(snapshot, &workers) };
     let upgrade = snapshot.upgrading.then(|| {
-        if let Some(known) = &ours.upgrade {
+        if let Some(known) = ours.upgrade.as_ref().filter(|_| agrees) {
             return our_upgrade(known, begun, now);
         }
         // Callers of a Ruby master are not told apart: all follow the newest upgrade.
@@ -204,6 +205,20 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
     worker
 }
 
+/// Whether our own part tells of versions as the policy leaves them: the committed one runs, but
+/// for an upgrade, which runs its own and newer one until it is rolled back. A master that kept
+/// our part without knowing it, or whoever changed it, has the word of the workers taken instead.
+fn versions_agree(snapshot: &Snapshot, ours: &Ours) -> bool {
+    let (runs, committed) = (snapshot.version, ours.committed_version);
+    match &ours.upgrade {
+        Some(upgrade) if snapshot.upgrading && upgrade.rollback.is_none() => {
+            upgrade.to == runs && committed < runs
+        }
+        Some(_) => committed == runs,
+        None => !snapshot.upgrading && committed == runs,
+    }
+}
+
 /// The version from before the upgrade in progress, as far as its workers still tell.
 fn committed(snapshot: &Snapshot, workers: &[Worker]) -> u64 {
     if !snapshot.upgrading {
@@ -270,6 +285,53 @@ mod tests {
             }
             assert!((1..=3).contains(&started), "{started} are started");
         }
+    }
+
+    #[test]
+    fn versions_that_no_upgrade_leaves_are_taken_from_the_workers() {
+        let words = ["-n", "2", "-m", "manual", "x"].map(OsString::from).to_vec();
+        let Ok(Invocation::Run(launch)) = options::parse(words, NonZeroU32::MIN) else { panic!() };
+        let begun = |to, rollback: Option<&str>| {
+            let rollback = rollback.map(str::to_owned);
+            Some(OurUpgrade { to, rollback, smooth: true, ..OurUpgrade::default() })
+        };
+        // Version 2 runs, a worker of version 1 lives. What is told, and whether it is taken.
+        for (committed_version, upgrade, is_taken) in [
+            (1, begun(2, None), true),
+            (0, begun(2, None), true),
+            (1, begun(0, None), false),
+            (2, begun(2, None), false),
+            (3, begun(2, None), false),
+            (2, begun(3, Some(error_code::ABORTED)), true),
+            (1, begun(3, Some(error_code::ABORTED)), false),
+            (1, None, false),
+            (2, None, false),
+        ] {
+            let told = format!("{committed_version}, {upgrade:?}");
+            let ours = Ours { committed_version, upgrade, ..Ours::default() };
+            let old = WorkerChild { version: 1, acked: true, ..WorkerChild::default() };
+            let snapshot = Snapshot {
+                version: 2,
+                upgrading: true,
+                children: [(10, Child::Worker(old))].into(),
+                ours: Some(ours.clone()),
+                ..Snapshot::default()
+            };
+            assert_eq!(versions_agree(&snapshot, &ours), is_taken, "{told}");
+            let pool = restore_living(&snapshot, &launch, at(100), |_| Ok(ChildState::Living));
+            let upgrade = pool.upgrade().expect(&told);
+            if is_taken {
+                assert_eq!(pool.committed(), committed_version, "{told}");
+            } else {
+                assert_eq!((pool.committed(), upgrade.to), (1, 2), "{told}");
+                assert!(upgrade.rollback.is_none(), "{told}");
+            }
+        }
+        // Outside an upgrade there is one version.
+        let ours = Ours { committed_version: 1, ..Ours::default() };
+        let snapshot = Snapshot { version: 2, ours: Some(ours), ..Snapshot::default() };
+        let pool = restore_living(&snapshot, &launch, at(100), |_| Ok(ChildState::Living));
+        assert_eq!((pool.version(), pool.committed()), (2, 2));
     }
 
     /// The pool of two workers that were started at 100 s and one of which died at once.
