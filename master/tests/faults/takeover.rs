@@ -54,7 +54,7 @@ fn keeps_all(case: &Case, fault: Fault, words: Option<&str>) {
     bench.kernel.fail(fault);
     client.send_json(&json!({"command": "reload", "id": 1}));
     assert_eq!(client.replies().pop().unwrap()["error"], json!(null));
-    bench.master.log.wait_for_from(mark, "took over 2 workers and 1 clients");
+    bench.master.log.wait_for_from(mark, "took over 2 workers and 1 client,");
     bench.lift();
     if let Some(words) = words {
         let line = bench.master.log.wait_for_from(mark, words);
