@@ -11,7 +11,7 @@ use super::{RECORDED_STATES, message, owned};
 use crate::handover::{capture_pool, merge, restore_living};
 use crate::moment::{Moment, WallTime};
 use crate::options::{self, Invocation, Launch};
-use crate::pool::{Action, Event, Pool, standing};
+use crate::pool::{Action, Event, Pool, Worker, standing};
 use crate::state::{
     AckTimer, Child, ClientConnection, Config, Note, OurClient, OurFile, OurListener, OurPreloader,
     OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
@@ -111,7 +111,13 @@ fn check_course(pool: &Pool) {
     assert!(pool.census().modern_unsignaled() <= target, "the excess is retired at once");
     match pool.upgrade() {
         None => {
-            assert_eq!(pool.census().old(), 0, "old workers are retired outside an upgrade");
+            let stays = |worker: &&Worker| {
+                worker.version != pool.version()
+                    && worker.signaled.is_empty()
+                    && worker.draining.is_none()
+            };
+            let staying = pool.workers().filter(stays).map(|worker| worker.id);
+            assert_eq!(staying.collect::<Vec<_>>(), [], "old ones are retired outside an upgrade");
             assert_eq!(pool.version(), pool.committed());
         }
         Some(upgrade) if upgrade.rollback.is_some() => {
