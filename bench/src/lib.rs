@@ -14,6 +14,7 @@ pub mod load;
 pub mod machine;
 pub mod master;
 pub mod process;
+pub mod processors;
 pub mod programs;
 pub mod servers;
 pub mod soaked;

@@ -29,7 +29,8 @@ const HEADER: [&str; 10] =
 const LEGEND: &str = "\
 The columns floor and einhorn are medians, measured in turns in one run. The spread is the \
 middle half of einhorn's values, in parts of the median. The ratio is einhorn over floor, of the \
-medians and of the least values; `at best` means that only the least values reach what is wanted.";
+medians and of the least values; `at best` means that only the least values reach what is wanted. \
+In round trips client and server share a processor, unless the row says otherwise.";
 
 const PEERS_HEADER: [&str; 10] = [
     "worker program",

@@ -1,4 +1,4 @@
-//! What a round trip costs where nothing is done: read, write.
+//! What a command costs where nothing is done: read, write; what a worker sends: accept, read, close.
 
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsFd as _;
@@ -13,6 +13,15 @@ pub(crate) fn one(path: &str) -> io::Result<()> {
     let (mut connection, _) = UnixListener::bind(path)?.accept()?;
     let mut buffer = vec![0; BUFFER_BYTES];
     while echo(&mut connection, &mut buffer)? {}
+    Ok(())
+}
+
+/// Takes what comes with each connection, and closes it.
+pub(crate) fn hear(path: &str) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    for connection in UnixListener::bind(path)?.incoming() {
+        let _bytes = connection?.read(&mut buffer)?;
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The least that a worker can be: it acknowledges on the command socket, says so to whoever
 //! measures, and waits to be stopped. With `serve` it serves HTTP meanwhile; with `soak` too, unless
-//! its release is a bad one. With `echo PATH` or
-//! `echo-many PATH` it sends back what it reads, for comparison with a master's replies.
+//! its release is a bad one. With `echo PATH` or `echo-many PATH` it sends back what it reads, with
+//! `hear PATH` it reads and closes, for comparison with a master.
 #![allow(missing_docs, reason = "a program without an interface")]
 
 mod echo;
@@ -21,6 +21,7 @@ fn main() -> io::Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["echo", path] => echo::one(path),
         ["echo-many", path] => echo::many(path),
+        ["hear", path] => echo::hear(path),
         ["serve"] => serve::serve(|| acknowledge().and_then(|()| report())),
         ["soak"] => soak(),
         _ => work(),
