@@ -24,10 +24,16 @@ rows! {
             others serve on";
 }
 
+const CODE: &str = "\
+import os, time
+def einhorn_main():
+    open(os.path.join(os.path.dirname(__file__), f'runs-{os.getpid()}'), 'w').close()
+    time.sleep(1000000)
+";
+
 fn launch() -> Launch {
     let folder = Folder::new();
-    let code =
-        folder.write("app.py", "import time\ndef einhorn_main():\n    time.sleep(1000000)\n");
+    let code = folder.write("app.py", CODE);
     let program = folder.script("worker", "exec sleep 1000000");
     let options = ["-n", "2", "-m", "0", "-s", "0.1", "-p", code.to_str().unwrap()];
     Launch::within(folder, &options, &[program])
@@ -64,9 +70,14 @@ fn listening_to_a_preloader(case: &Case) {
     starts_by_exec(case, case.fault().descriptor(2, "socket:").after(1).times(1));
 }
 
+/// Its workers run the code: until then they wait for a word of the preloader.
 pub(crate) fn preloaded(case: &Case) -> (Bench, Vec<i32>) {
     let bench = case.launch(launch(), Vec::new());
     let pids = pids(&bench.master.wait_for_up(2));
+    bench.master.wait_until("the workers to run the code", || {
+        let names = bench.master.folder.names();
+        pids.iter().all(|pid| names.contains(&format!("runs-{pid}"))).then_some(())
+    });
     (bench, pids)
 }
 
