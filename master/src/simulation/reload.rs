@@ -148,6 +148,7 @@ fn start(world: &mut World, how: How) {
         }
     }
     world.handle(Event::Adopted);
+    world.drained_before_reload = 0;
     if world.pool.upgrade().is_none() && world.pool.pending_reload().is_none() {
         world.callers.tell_idle();
     }

@@ -30,7 +30,8 @@ pub(super) struct World {
     pub(super) prepared: bool,
     /// A rollback has begun since each slot last had one worker.
     pub(super) may_be_crowded: bool,
-    /// Workers that counted and drained before the last reload, which forgets that they did.
+    /// Workers that counted and drained before a reload, which forgets that they did; none once
+    /// the next image is at work.
     pub(super) drained_before_reload: usize,
     pub(super) last_starts: BTreeMap<Version, Duration>,
     /// The exit status with which the master left.
