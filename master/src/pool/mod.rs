@@ -277,6 +277,11 @@ impl Pool {
         self.begin_recycling();
         self.replenish(now);
         self.cull(now);
+        // Whoever was given up may have had the place of the one that a slot waits for.
+        if self.has_abandoned_slot() {
+            self.replenish(now);
+            self.cull(now);
+        }
     }
 
     /// Everything whose time has come.

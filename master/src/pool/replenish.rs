@@ -66,7 +66,14 @@ impl Pool {
     }
 
     fn is_held_back(&self) -> bool {
-        self.census.unacked() >= at_most(self.settings.max_unacked.get()) || self.is_over_budget()
+        self.census.unacked() >= at_most(self.settings.max_unacked.get())
+            || self.is_over_budget() && !self.is_a_slot_waited_for()
+    }
+
+    /// Without an upgrade, and in a rollback, a slot that has nobody does not wait for workers that
+    /// linger: with its last one as many lived as will with the next.
+    fn is_a_slot_waited_for(&self) -> bool {
+        self.version == self.committed && self.has_abandoned_slot()
     }
 
     fn is_over_budget(&self) -> bool {

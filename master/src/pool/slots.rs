@@ -44,6 +44,8 @@ pub(super) struct Slots {
     vacant: BTreeSet<Slot>,
     /// Those below the target where nobody serves or is about to as before.
     deserted: BTreeSet<Slot>,
+    /// Of the vacant, those where nobody goes on: who waits there waits for the next worker.
+    abandoned: BTreeSet<Slot>,
     /// Those with more than one worker that has the slot and goes on: a rollback in the middle
     /// of a replacement makes them.
     crowded: BTreeSet<Slot>,
@@ -181,18 +183,20 @@ impl Slots {
         };
         let (is_vacant, is_deserted) =
             (is_wanted && !has(Resident::holds), is_wanted && !has(Resident::serves));
+        let is_abandoned = is_vacant && !has(Resident::goes_on);
         let main = |resident: &&Resident| resident.is_main();
         let mains = residents.map_or(0, |residents| residents.values().filter(main).count());
         set(&mut self.crowded, slot, mains > 1);
         set(&mut self.vacant, slot, is_vacant);
         set(&mut self.deserted, slot, is_deserted);
+        set(&mut self.abandoned, slot, is_abandoned);
     }
 
     /// A place for a worker that is to be started, of the current version or of the one before.
     fn for_newcomer(&self, is_modern: bool) -> Slot {
-        let free = if is_modern { self.vacant.first() } else { self.deserted.first() };
+        let free = if is_modern { &self.vacant } else { &self.deserted };
         // There is one whenever somebody is missing; a state from elsewhere may say otherwise.
-        free.copied().unwrap_or_else(|| self.first_beyond())
+        self.abandoned.first().or(free.first()).copied().unwrap_or_else(|| self.first_beyond())
     }
 
     fn first_beyond(&self) -> Slot {
@@ -256,6 +260,11 @@ impl Pool {
             Some(slots) => goal.saturating_sub(self.target().saturating_sub(slots.vacant.len())),
             None => self.census.missing(goal),
         }
+    }
+
+    /// A slot has nobody who goes on.
+    pub(super) fn has_abandoned_slot(&self) -> bool {
+        self.slots.as_ref().is_some_and(|slots| !slots.abandoned.is_empty())
     }
 
     pub(super) fn slot_for(&self, version: Version) -> Option<Slot> {

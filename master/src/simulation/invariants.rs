@@ -113,6 +113,7 @@ impl World {
             assert!(pool.upgrade().is_none() && pool.pending_reload().is_none());
             return;
         }
+        self.check_no_slot_is_left();
         let draining = pool.draining_slots().count();
         if pool.is_balanced() {
             let kept = pool.census().counted().saturating_sub(draining);
@@ -214,13 +215,15 @@ impl World {
         if before.at_once || is_fleet(pool) {
             return;
         }
-        self.check_budget(version);
+        self.check_limits(id, version);
     }
 
     /// Gradual starts keep to the limits.
-    fn check_budget(&self, version: Version) {
+    fn check_limits(&self, id: SpawnId, version: Version) {
         let (settings, census) = (self.pool.settings(), self.pool.census());
-        if let Some(additional) = settings.max_upgrade_additional {
+        if let Some(additional) = settings.max_upgrade_additional
+            && !self.fills_an_abandoned_slot(id)
+        {
             let most = (settings.number + additional.get()) as usize;
             assert!(census.alive() <= most, "{} live, {most} may", census.alive());
         }
@@ -234,6 +237,39 @@ impl World {
             let waited = now.saturating_sub(*last);
             assert!(waited >= least, "version {version} is started again after {waited:?}");
         }
+    }
+
+    /// It is about to be the only one in its slot that goes on, outside an upgrade.
+    fn fills_an_abandoned_slot(&self, id: SpawnId) -> bool {
+        let pool = &self.pool;
+        let slot = pool.worker(id).and_then(|worker| worker.slot);
+        let others = || pool.workers().filter(|other| other.id != id && other.slot == slot);
+        slot.is_some() && pool.version() == pool.committed() && others().all(Worker::is_stopping)
+    }
+
+    /// A slot in which nobody goes on has its next worker as soon as the interval allows, unless
+    /// too many others are not up yet.
+    fn check_no_slot_is_left(&self) {
+        let pool = &self.pool;
+        if !pool.is_balanced() || pool.version() != pool.committed() {
+            return;
+        }
+        // Slow stoppers keep their slot, since they must not multiply.
+        let has_it = |worker: &&Worker| {
+            !worker.is_stopping() || worker.version == pool.version() && !worker.recycling
+        };
+        let filled: BTreeSet<_> =
+            pool.workers().filter(has_it).filter_map(|worker| worker.slot).collect();
+        let Some(slot) = (0..pool.settings().number).find(|slot| !filled.contains(slot)) else {
+            return;
+        };
+        if pool.census().unacked() >= pool.settings().max_unacked.get() as usize {
+            return;
+        }
+        let last = self.last_starts.get(&pool.version()).copied().unwrap_or_default();
+        let most = last.saturating_add(Duration::from_secs(limit::SPAWN_INTERVAL_SECONDS_MAX));
+        let next = pool.next_deadline();
+        assert!(next.is_some_and(|at| at <= most), "slot {slot} is left, until {next:?}");
     }
 
     /// Whatever is due has been done.

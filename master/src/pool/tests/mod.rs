@@ -1,6 +1,7 @@
 //! Scripts of events and the actions that they must lead to. Random histories are played by the
 //! simulation.
 
+mod abandoned_slots;
 mod acknowledging;
 mod actions;
 mod culling;
