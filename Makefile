@@ -106,12 +106,15 @@ packages: setup ## every package, into dist/
 generate: ## man pages, completions and the tables of docs/, from the program's own tables
 	$(CARGO) run --quiet -p einhorn-handbook
 
+IS_QUICK = $(filter-out 0,$(QUICK))
+
 # What it writes to docs/benchmarks `make generate` puts into the README.
 .PHONY: bench
 bench: static ## the measurements, as ratios to a floor in the same run (QUICK=1: under two minutes)
-	$(CARGO) build --release -p time_server -p einhorn-c -p einhorn-bench
-	bench/peers/setup
-	EINHORN=$(STATIC)/einhorn target/release/bench --write-to $(if $(QUICK),target/bench,docs/benchmarks)
+	$(CARGO) build --profile measure -p time_server -p einhorn-c -p einhorn-bench --lib \
+		--bin time_server --bin bench --bin bench_worker --bin heavy
+	$(if $(IS_QUICK),,bench/peers/setup)
+	EINHORN=$(STATIC)/einhorn target/measure/bench --write-to $(if $(IS_QUICK),target/bench,docs/benchmarks)
 
 .PHONY: doc
 doc: setup ## what every library says about itself, by its language's own tool, into target/doc

@@ -51,6 +51,15 @@ impl Sample {
         self.0.get((last * q.clamp(0.0, 1.0)).round() as usize).copied().unwrap_or(f64::NAN)
     }
 
+    /// How likely it is that the median is above each of the `other` values although both are of
+    /// the same kind: the greatest of all are these by chance.
+    #[expect(clippy::cast_precision_loss, reason = "counts of rounds")]
+    pub fn chance_above_all(&self, other: &Self) -> f64 {
+        let (own, all) = (self.count(), self.count() + other.count());
+        let above = own - own / 2;
+        (0..above).map(|taken| (own - taken) as f64 / (all - taken) as f64).product()
+    }
+
     /// How far the middle half reaches, in parts of the median: single outliers, which every
     /// busy machine has, do not count.
     pub fn spread(&self) -> f64 {
@@ -70,5 +79,15 @@ mod tests {
             "1 3 0.6666666666666666"
         );
         assert!(Sample::new([]).median().is_nan());
+    }
+
+    #[test]
+    fn few_values_are_above_as_few_by_chance() {
+        for (rounds, percent) in [(1, "50.0"), (3, "20.0"), (5, "8.3"), (7, "3.5"), (13, "0.3")] {
+            let sample = Sample::new((0..rounds).map(f64::from));
+            let chance = sample.chance_above_all(&sample);
+            assert_eq!(format!("{:.1}", chance * 100.0), percent, "{rounds}");
+        }
+        assert!(Sample::new([1.0]).chance_above_all(&Sample::new([])) > 0.99);
     }
 }

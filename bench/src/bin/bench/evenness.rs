@@ -24,8 +24,8 @@ const LOADS: [f64; 2] = [0.25, 0.9];
 /// More than can be under way at the higher load.
 const CLIENTS: usize = 32;
 const RUNS: usize = 3;
-const RUN: Duration = Duration::from_secs(3);
-const RUN_QUICK: Duration = Duration::from_secs(1);
+/// Fewer would come less evenly by chance alone.
+const REQUESTS: f64 = 1500.0;
 
 /// Ways to bind, and what they are called.
 const WAYS: [(&str, &str); 2] =
@@ -46,9 +46,10 @@ pub(crate) fn run(setup: &Setup) -> Result<Vec<Row>> {
         let address = master.address()?;
         for part in LOADS {
             let mut ratios = Vec::new();
-            for _ in 0..setup.rounds(RUNS) {
-                let load = Load::paced(address, TARGET, CLIENTS, CAPACITY * part)?;
-                wait::pass(if setup.is_quick { RUN_QUICK } else { RUN })?;
+            for _ in 0..setup.long_rounds(RUNS) {
+                let rate = CAPACITY * part;
+                let load = Load::paced(address, TARGET, CLIENTS, rate)?;
+                wait::pass(Duration::from_secs_f64(REQUESTS / rate))?;
                 let tally = load.stop()?;
                 ensure!(tally.failed() == 0, "requests were lost: {}", tally.losses());
                 ratios.push(busiest_over_mean(&tally));

@@ -95,7 +95,7 @@ fn measure(setup: &Setup, tool: &Tool, version: &str) -> Result<Peer> {
     };
     let (mut starts, mut upgrades, mut memory) = (Vec::new(), Vec::new(), Vec::new());
     let (mut p50, mut p99) = (Vec::new(), Vec::new());
-    for _ in 0..if setup.is_quick { 1 } else { RUNS } {
+    for _ in 0..setup.long_rounds(RUNS) {
         setup.done.drain()?;
         let begun = Instant::now();
         let mut running = Running::start(setup, tool)?;

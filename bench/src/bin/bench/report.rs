@@ -29,7 +29,8 @@ const HEADER: [&str; 10] =
 const LEGEND: &str = "\
 The columns floor and einhorn are medians, measured in turns in one run. The spread is the \
 middle half of einhorn's values, in parts of the median. The ratio is einhorn over floor, of the \
-medians and of the least values; `at best` means that only the least values reach what is wanted. \
+medians and of the least values; `at best` means that only the least values reach what is wanted, \
+`too few rounds` that chance may have kept the median from it. \
 In round trips client and server share a processor, unless the row says otherwise.";
 
 const PEERS_HEADER: [&str; 10] = [
@@ -80,7 +81,11 @@ impl Report {
     }
 
     fn markdown(&self) -> String {
-        let quick = if self.is_quick { "\nFew rounds only (`QUICK=1`).\n" } else { "" };
+        let quick = if self.is_quick {
+            "\nFew rounds, one language preloaded, nothing beside it (`QUICK=1`).\n"
+        } else {
+            ""
+        };
         format!(
             "# Benchmarks\n\nWritten by `make bench`, in one run on one machine.\n{quick}\n- {}\n\n\
              ![Ratios to the floor]({PICTURE_FILE})\n\n{}\n{LEGEND}\n{}{}",

@@ -20,6 +20,9 @@ pub(crate) struct Row {
     pub(crate) is_headline: bool,
 }
 
+/// What is less likely than this is not taken for chance.
+const CHANCE_MAX: f64 = 0.05;
+
 /// An upper bound.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Wanted {
@@ -40,6 +43,8 @@ pub(crate) enum Verdict {
     AtBest,
     /// It is not reached.
     Missed,
+    /// It is not reached in rounds so few that chance may have done it.
+    Unclear,
 }
 
 impl Verdict {
@@ -48,6 +53,7 @@ impl Verdict {
             Self::Met => "met",
             Self::AtBest => "at best",
             Self::Missed => "missed",
+            Self::Unclear => "too few rounds",
         }
     }
 }
@@ -90,7 +96,12 @@ impl Row {
             Wanted::Ratio(bound) => (self.ratio(Sample::median)?, self.ratio(Sample::min)?, bound),
             Wanted::Value(bound) => (self.value.median(), self.value.min(), bound),
             Wanted::WithinFloor => {
-                (self.value.median(), self.value.min(), self.floor.as_ref()?.max())
+                let floor = self.floor.as_ref()?;
+                let is_chance = self.value.chance_above_all(floor) > CHANCE_MAX;
+                if is_chance && self.value.median() > floor.max() {
+                    return Some(Verdict::Unclear);
+                }
+                (self.value.median(), self.value.min(), floor.max())
             }
         };
         Some(match () {

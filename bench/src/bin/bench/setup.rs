@@ -52,6 +52,11 @@ impl Setup {
         self.folder.path().join(name)
     }
 
+    /// How many of `full` rounds that take seconds each there is time for.
+    pub(crate) fn long_rounds(&self, full: usize) -> usize {
+        if self.is_quick { 1 } else { full }
+    }
+
     /// How many of `full` rounds there is time for.
     pub(crate) fn rounds(&self, full: usize) -> usize {
         if self.is_quick { (full / 5).max(3).min(full) } else { full }
