@@ -1,4 +1,4 @@
-//! The words of the Einhorn protocol: names, keys, limits and framing.
+//! The words of the Einhorn protocol: names, keys, limits, framing and strings.
 //!
 //! Nothing here does I/O or depends on anything but the standard library. The master, the
 //! worker libraries and the shell take every name from here, so that each is written once.
@@ -11,6 +11,7 @@ pub mod default;
 pub mod environment;
 pub mod error_code;
 pub mod framing;
+pub mod json_string;
 pub mod key;
 pub mod limit;
 pub mod notify;

@@ -1,5 +1,8 @@
 //! `ehlo` and `help`.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use einhorn_protocol::{PROTOCOL_EDITION, key};
 
 use super::{Context, Outcome, TABLE};
@@ -9,6 +12,15 @@ use crate::psych::Value;
 /// What this master can do beyond the protocol of 2012, for programs that ask.
 const CAPABILITIES: [&str; 6] = ["json", "error", "status", "abort", "set_workers", "recycle"];
 
+/// What it is told beside the greeting, the same every time.
+static FACTS: LazyLock<Vec<(&'static str, Value)>> = LazyLock::new(|| {
+    let capabilities = CAPABILITIES.iter().map(|name| Value::from(*name)).collect();
+    vec![
+        (key::PROTOCOL, Value::Integer(PROTOCOL_EDITION.into())),
+        (key::CAPABILITIES, Value::Sequence(capabilities)),
+    ]
+});
+
 pub(super) fn ehlo(context: &Context<'_>, request: &Request) -> Outcome {
     let user = request.user.as_deref().unwrap_or("stranger");
     let message = format!(
@@ -17,12 +29,7 @@ pub(super) fn ehlo(context: &Context<'_>, request: &Request) -> Outcome {
         context.pid,
         context.title
     );
-    let capabilities = CAPABILITIES.iter().map(|name| Value::String((*name).to_string())).collect();
-    Outcome::reply(
-        Reply::done(message)
-            .with(key::PROTOCOL, Value::Integer(PROTOCOL_EDITION.into()))
-            .with(key::CAPABILITIES, Value::Sequence(capabilities)),
-    )
+    Outcome::reply(Reply { extra: Cow::Borrowed(&*FACTS), ..Reply::done(message) })
 }
 
 pub(super) fn help(_: &Context<'_>, _: &Request) -> Outcome {

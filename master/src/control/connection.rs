@@ -9,6 +9,7 @@ use super::address::ReturnAddress;
 use super::dialect::{self, Dialect};
 use super::input::LineBuffer;
 use super::output::{OutputQueue, Overrun};
+use super::reply::Reply;
 use super::request::{Refusal, Request};
 
 /// What a client can wait for beyond the reply to its request.
@@ -117,8 +118,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`Overrun`] if the client is too far behind; it is to be cut off.
-    pub fn queue(&mut self, reply: &[u8]) -> Result<(), Overrun> {
-        self.output.queue(reply)
+    pub fn reply(&mut self, reply: &Reply, address: &ReturnAddress) -> Result<(), Overrun> {
+        self.output.queue(|out| reply.append_to(out, address))
     }
 
     /// What is to be written.
@@ -220,7 +221,7 @@ mod tests {
             assert_eq!(refusal.code, error_code::LINE_TOO_LONG);
             assert_eq!(refusal.address, ReturnAddress::anonymous(dialect));
             assert!(refusal.close && !connection.wants_input());
-            connection.queue(&refusal.reply().encode(&refusal.address)).unwrap();
+            connection.reply(&refusal.reply(), &refusal.address).unwrap();
             connection.receive(b"\n{\"command\":\"die\"}\n");
             assert_eq!(commands(&mut connection), [""; 0]);
             assert!(!connection.is_finished());
@@ -234,7 +235,7 @@ mod tests {
         let mut connection = Connection::new(0);
         connection.receive(b"{\"command\":\"help\"}\n{\"command\":\"die\"}\n");
         assert!(connection.next_request().is_some());
-        connection.queue(b"goodbye\n").unwrap();
+        connection.output.queue(|out| out.extend_from_slice(b"goodbye\n")).unwrap();
         assert!(!connection.is_finished());
         connection.close_after_flush();
         connection.receive(b"{\"command\":\"die\"}\n");
@@ -263,7 +264,7 @@ mod tests {
         old.receive(b"{\"command\":\"upgrade\",\"id\":\"u\"}\n{\"command\":\"help\"}\n{\"co");
         let upgrade = old.next_request().unwrap().unwrap();
         assert_eq!(old.subscribe(Topic::Upgrade, upgrade.address()), None);
-        old.queue(&Reply::progress("reloading").encode(&upgrade.address())).unwrap();
+        old.reply(&Reply::progress("reloading"), &upgrade.address()).unwrap();
         old.advance(5);
 
         let mut new = Connection::restore(
@@ -297,7 +298,8 @@ mod tests {
         let line = format!("{{\"command\":\"{}\"}}\n", "x".repeat(900_000));
         connection.receive(line.as_bytes());
         assert_eq!(commands(&mut connection).len(), 1);
-        connection.queue(&vec![b'x'; limit::CLIENT_OUTPUT_BYTES_MAX]).unwrap();
+        let long = vec![b'x'; limit::CLIENT_OUTPUT_BYTES_MAX];
+        connection.output.queue(|out| out.extend_from_slice(&long)).unwrap();
         connection.advance(limit::CLIENT_OUTPUT_BYTES_MAX);
         assert_eq!(connection.held(), 0);
     }

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use einhorn_protocol::{error_code, framing, limit};
 use thiserror::Error;
 
-use super::json;
+use super::json::{self, Entries};
 use crate::log::shown;
 use crate::psych::{self, Limits, ReadError, Value};
 
@@ -80,18 +80,34 @@ impl Malformed {
     }
 }
 
-/// Reads a line without its newline. The dialect is known even where the line is no message.
-pub(super) fn read(line: &[u8], limits: &Limits) -> (Dialect, Result<Value, Malformed>) {
-    let text = framing::unescape(line);
-    if let Some(object) = json::read(&text, limits) {
+/// Reads a line without its newline, of which `text` is the unescaped form. The dialect is known
+/// even where the line is no message; keys that are no text are left out.
+pub(super) fn read<'t>(
+    line: &'t [u8],
+    text: &'t [u8],
+    limits: &Limits,
+) -> (Dialect, Result<Entries<'t>, Malformed>) {
+    if let Some(object) = read_json(line, text, limits) {
         return (Dialect::Json, object);
     }
-    if matches!(text, Cow::Owned(_))
-        && let Some(object) = json::read(line, limits)
-    {
-        return (Dialect::Json, object);
-    }
-    (Dialect::Yaml, read_yaml(&text, limits))
+    let named = |(name, value)| match name {
+        Value::String(name) => Some((Cow::Owned(name), value)),
+        _ => None,
+    };
+    let message = read_yaml(text, limits).and_then(|message| match message {
+        Value::Mapping(entries) => Ok(entries.into_iter().filter_map(named).collect()),
+        other => Err(Malformed::NotMapping { found: describe(&other) }),
+    });
+    (Dialect::Yaml, message)
+}
+
+fn read_json<'t>(
+    line: &'t [u8],
+    text: &'t [u8],
+    limits: &Limits,
+) -> Option<Result<Entries<'t>, Malformed>> {
+    let as_it_stands = || if line == text { None } else { json::read(line, limits) };
+    json::read(text, limits).or_else(as_it_stands)
 }
 
 fn read_yaml(text: &[u8], limits: &Limits) -> Result<Value, Malformed> {
@@ -110,29 +126,11 @@ fn read_yaml(text: &[u8], limits: &Limits) -> Result<Value, Malformed> {
     })
 }
 
-/// Writes a reply with these keys as one line in `dialect`, newline included.
-pub(super) fn write(dialect: Dialect, reply: &[(&str, &Value)]) -> Vec<u8> {
-    match dialect {
-        Dialect::Json => {
-            let mut line = json::write_object(reply);
-            line.push('\n');
-            line.into_bytes()
-        }
-        Dialect::Yaml => {
-            let owned = |(name, value): &(&str, &Value)| {
-                (Value::String((*name).to_owned()), (*value).clone())
-            };
-            let mapping = Value::Mapping(reply.iter().map(owned).collect());
-            framing::escape(psych::write(&mapping).as_bytes())
-        }
-    }
-}
-
 /// The other end of the socket: `request` as one line that every master reads, newline
 /// included. It is JSON as far as that is YAML too, without `%` and in ASCII: nothing in it can be
 /// unescaped, and a Ruby master falls over other bytes.
 pub fn encode_request(request: &Value) -> Vec<u8> {
-    let mut line = json::write_ascii(request);
+    let mut line = json::written::write_ascii(request);
     line.push('\n');
     line.into_bytes()
 }
@@ -143,10 +141,11 @@ pub fn encode_request(request: &Value) -> Vec<u8> {
 /// It is no message.
 pub fn decode_reply(line: &[u8]) -> Result<Value, Malformed> {
     let limits = Limits { bytes_max: limit::REPLY_BYTES_MAX, ..Limits::state() };
-    match read(line, &limits).1 {
-        Ok(Value::Mapping(entries)) => Ok(Value::Mapping(entries)),
-        Ok(other) => Err(Malformed::NotMapping { found: describe(&other) }),
-        Err(malformed) => Err(malformed),
+    let text = framing::unescape(line);
+    let json = read_json(line, &text, &limits).map(|object| object.map(json::mapping));
+    match json.unwrap_or_else(|| read_yaml(&text, &limits))? {
+        Value::Mapping(entries) => Ok(Value::Mapping(entries)),
+        other => Err(Malformed::NotMapping { found: describe(&other) }),
     }
 }
 

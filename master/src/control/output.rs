@@ -23,21 +23,23 @@ pub(super) struct OutputQueue {
 }
 
 impl OutputQueue {
-    /// Adds a reply. Into an empty queue goes a reply of any length, so that the state of a
-    /// very large fleet can be told to a client that reads.
+    /// Adds the reply that `write` appends. Into an empty queue goes a reply of any length, so that
+    /// the state of a very large fleet can be told to a client that reads.
     ///
     /// # Errors
     /// [`Overrun`] if the client is too far behind; nothing was added.
-    pub(super) fn queue(&mut self, reply: &[u8]) -> Result<(), Overrun> {
+    pub(super) fn queue(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> Result<(), Overrun> {
         let waiting = self.pending().len();
-        if waiting > 0 && waiting.saturating_add(reply.len()) > limit::CLIENT_OUTPUT_BYTES_MAX {
-            return Err(Overrun);
-        }
         if self.start >= waiting {
             self.bytes.drain(..self.start);
             self.start = 0;
         }
-        self.bytes.extend_from_slice(reply);
+        let before = self.bytes.len();
+        write(&mut self.bytes);
+        if waiting > 0 && self.pending().len() > limit::CLIENT_OUTPUT_BYTES_MAX {
+            self.bytes.truncate(before);
+            return Err(Overrun);
+        }
         Ok(())
     }
 
@@ -75,22 +77,26 @@ mod tests {
 
     use super::*;
 
+    fn say(queue: &mut OutputQueue, reply: &[u8]) -> Result<(), Overrun> {
+        queue.queue(|out| out.extend_from_slice(reply))
+    }
+
     #[test]
     fn a_backlog_at_the_limit_is_kept_and_one_byte_more_is_not() {
         let mut queue = OutputQueue::default();
-        queue.queue(b"x").unwrap();
-        queue.queue(&vec![b'y'; limit::CLIENT_OUTPUT_BYTES_MAX - 1]).unwrap();
-        assert_eq!(queue.queue(b"z"), Err(Overrun));
+        say(&mut queue, b"x").unwrap();
+        say(&mut queue, &vec![b'y'; limit::CLIENT_OUTPUT_BYTES_MAX - 1]).unwrap();
+        assert_eq!(say(&mut queue, b"z"), Err(Overrun));
         assert_eq!(queue.pending().len(), limit::CLIENT_OUTPUT_BYTES_MAX);
         queue.advance(1);
-        queue.queue(b"z").unwrap();
+        say(&mut queue, b"z").unwrap();
     }
 
     #[test]
     fn a_client_that_has_read_everything_gets_a_reply_of_any_length() {
         let mut queue = OutputQueue::default();
-        queue.queue(&vec![b'y'; 3 * limit::CLIENT_OUTPUT_BYTES_MAX]).unwrap();
-        assert_eq!(queue.queue(b"z"), Err(Overrun));
+        say(&mut queue, &vec![b'y'; 3 * limit::CLIENT_OUTPUT_BYTES_MAX]).unwrap();
+        assert_eq!(say(&mut queue, b"z"), Err(Overrun));
         queue.advance(3 * limit::CLIENT_OUTPUT_BYTES_MAX);
         assert_eq!(queue.held(), 0);
     }
@@ -99,7 +105,7 @@ mod tests {
     fn an_empty_queue_keeps_so_much_and_not_one_byte_more() {
         for (bytes, kept) in [(IDLE_BYTES_MAX, IDLE_BYTES_MAX), (IDLE_BYTES_MAX + 1, 0)] {
             let mut queue = OutputQueue::default();
-            queue.queue(&vec![b'y'; bytes]).unwrap();
+            say(&mut queue, &vec![b'y'; bytes]).unwrap();
             assert_eq!(queue.held(), bytes);
             queue.advance(bytes);
             assert_eq!(queue.held(), kept, "{bytes}");
@@ -111,10 +117,10 @@ mod tests {
     #[test]
     fn what_waits_is_moved_once_it_is_no_more_than_what_was_written() {
         let mut queue = OutputQueue::default();
-        queue.queue(b"123456").unwrap();
+        say(&mut queue, b"123456").unwrap();
         for (written, start) in [(2, 2), (1, 0)] {
             queue.advance(written);
-            queue.queue(b"").unwrap();
+            say(&mut queue, b"").unwrap();
             assert_eq!(queue.start, start);
         }
         assert_eq!((queue.pending(), &queue.bytes[..]), (&b"456"[..], &b"456"[..]));
@@ -128,7 +134,7 @@ mod tests {
             let mut queue = OutputQueue::default();
             let (mut said, mut written) = (Vec::new(), Vec::new());
             for (reply, take) in steps {
-                queue.queue(&reply).unwrap();
+                say(&mut queue, &reply).unwrap();
                 said.extend_from_slice(&reply);
                 let take = take.min(queue.pending().len());
                 written.extend_from_slice(&queue.pending()[..take]);

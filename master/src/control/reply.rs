@@ -3,11 +3,14 @@
 //! Ruby clients find `message`, `request_id` and `wait` under string keys, JSON clients one
 //! line of JSON, and clients that unescape JSON find nothing to unescape in it.
 
-use einhorn_protocol::key;
+use std::borrow::Cow;
+
+use einhorn_protocol::{framing, key};
 
 use super::address::ReturnAddress;
-use super::dialect;
-use crate::psych::Value;
+use super::dialect::Dialect;
+use super::json::written::Object;
+use crate::psych::{self, Value};
 
 /// One message to a client.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,13 +22,13 @@ pub struct Reply {
     /// More replies to the same request follow. Only told to a request that has an id.
     pub wait: bool,
     /// Further keys, for programs.
-    pub extra: Vec<(&'static str, Value)>,
+    pub extra: Cow<'static, [(&'static str, Value)]>,
 }
 
 impl Reply {
     /// The last reply to a request that went well.
     pub fn done(message: impl Into<String>) -> Self {
-        Self { message: message.into(), error: None, wait: false, extra: Vec::new() }
+        Self { message: message.into(), error: None, wait: false, extra: Cow::Borrowed(&[]) }
     }
 
     /// A reply that others follow.
@@ -42,35 +45,66 @@ impl Reply {
     /// The same reply with one key more.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: Value) -> Self {
-        self.extra.push((key, value));
+        self.extra.to_mut().push((key, value));
         self
     }
 
     /// The reply as one line, newline included.
     pub fn encode(&self, address: &ReturnAddress) -> Vec<u8> {
-        let message = Value::String(self.message.clone());
-        let error = self.error.map(|code| Value::String(code.to_owned()));
-        let mut entries = vec![(key::MESSAGE, &message)];
-        if let Some(id) = &address.id {
-            entries.push((key::REQUEST_ID, id));
+        let mut line = Vec::new();
+        self.append_to(&mut line, address);
+        line
+    }
+
+    /// Like [`Self::encode`], behind what is in `out`.
+    pub(super) fn append_to(&self, out: &mut Vec<u8>, address: &ReturnAddress) {
+        match address.dialect {
+            Dialect::Json => self.append_json(out, address.id.as_ref()),
+            Dialect::Yaml => self.append_yaml(out, address.id.as_ref()),
+        }
+    }
+
+    fn append_json(&self, out: &mut Vec<u8>, id: Option<&Value>) {
+        let mut object = Object::begin(out);
+        object.text(key::MESSAGE, &self.message);
+        if let Some(id) = id {
+            object.value(key::REQUEST_ID, id);
             if self.wait {
-                entries.push((key::WAIT, &Value::Bool(true)));
+                object.value(key::WAIT, &Value::Bool(true));
             }
         }
-        entries.extend(error.iter().map(|code| (key::ERROR, code)));
-        entries.extend(self.extra.iter().map(|(key, value)| (*key, value)));
-        dialect::write(address.dialect, &entries)
+        if let Some(code) = self.error {
+            object.text(key::ERROR, code);
+        }
+        for (name, value) in &*self.extra {
+            object.value(name, value);
+        }
+        object.end();
+        out.push(b'\n');
+    }
+
+    fn append_yaml(&self, out: &mut Vec<u8>, id: Option<&Value>) {
+        let mut entries = vec![(key::MESSAGE, self.message.as_str().into())];
+        if let Some(id) = id {
+            entries.push((key::REQUEST_ID, id.clone()));
+            if self.wait {
+                entries.push((key::WAIT, true.into()));
+            }
+        }
+        entries.extend(self.error.map(|code| (key::ERROR, code.into())));
+        entries.extend(self.extra.iter().cloned());
+        let mapping = entries.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        out.extend(framing::escape(psych::write(&Value::Mapping(mapping)).as_bytes()));
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use einhorn_protocol::{error_code, framing};
+    use einhorn_protocol::error_code;
     use proptest::prelude::*;
 
     use super::*;
-    use crate::control::Dialect;
-    use crate::psych::{self, Limits};
+    use crate::psych::Limits;
 
     fn json(id: Value) -> ReturnAddress {
         ReturnAddress::new(Dialect::Json, id)

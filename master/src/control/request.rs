@@ -3,11 +3,12 @@
 //!
 //! A line that is no request becomes a [`Refusal`], which has all that is needed to answer it.
 
-use einhorn_protocol::{command, error_code, key, limit};
+use einhorn_protocol::{command, error_code, framing, key, limit};
 
 use super::address::ReturnAddress;
 use super::dialect::{self, Dialect, Malformed, describe};
 use super::input::LineTooLong;
+use super::json::Entries;
 use super::reply::Reply;
 use crate::psych::{Limits, Value};
 
@@ -49,12 +50,10 @@ impl Request {
     /// # Errors
     /// The line is no message, or the message no request.
     pub fn parse(line: &[u8]) -> Result<Self, Refusal> {
-        let (dialect, value) = dialect::read(line, &Limits::request());
-        match value {
-            Ok(Value::Mapping(entries)) => Fields { entries, dialect }.into_request(),
-            Ok(other) => {
-                Err(Refusal::malformed(dialect, &Malformed::NotMapping { found: describe(&other) }))
-            }
+        let text = framing::unescape(line);
+        let (dialect, message) = dialect::read(line, &text, &Limits::request());
+        match message {
+            Ok(entries) => Fields { entries, dialect }.into_request(),
             Err(malformed) => Err(Refusal::malformed(dialect, &malformed)),
         }
     }
@@ -113,12 +112,12 @@ impl Refusal {
 }
 
 /// A message on its way to a request.
-struct Fields {
-    entries: Vec<(Value, Value)>,
+struct Fields<'t> {
+    entries: Entries<'t>,
     dialect: Dialect,
 }
 
-impl Fields {
+impl Fields<'_> {
     fn into_request(mut self) -> Result<Request, Refusal> {
         let command = self.take(key::COMMAND);
         let is_ping = matches!(&command, Some(Value::String(name)) if name == command::WORKER_PING);
@@ -140,10 +139,7 @@ impl Fields {
 
     /// The value under the string key `name`; `null` counts as absent.
     fn take(&mut self, name: &str) -> Option<Value> {
-        let entry = self
-            .entries
-            .iter_mut()
-            .find(|(key, _)| matches!(key, Value::String(text) if text == name))?;
+        let entry = self.entries.iter_mut().find(|(key, _)| key == name)?;
         Some(std::mem::replace(&mut entry.1, Value::Null)).filter(|value| *value != Value::Null)
     }
 

@@ -1,11 +1,12 @@
 //! One client of the command socket: its descriptor and its buffers.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 use einhorn_protocol::key;
-use mio::Interest;
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
 
 use crate::commands::Rights;
 use crate::control::{Connection, Dialect, Overrun, Reply, ReturnAddress, Topic};
@@ -15,7 +16,7 @@ use crate::sys::socket::Peer;
 
 /// Read at once; more waits for its turn, so that nobody is served alone. Nearly every request
 /// is shorter, and then one read is known to have taken all there was.
-const READ_BYTES: usize = 4 * 1024;
+pub(super) const READ_BYTES: usize = 4 * 1024;
 
 /// A connection and what is known of the other end.
 pub(super) struct Client {
@@ -30,8 +31,10 @@ pub(super) struct Client {
     pub(super) reloads: Vec<ReturnAddress>,
     ready: Readiness,
     ended: bool,
+    /// It waits for its turn.
+    pub(super) is_queued: bool,
     /// What the poll watches it for.
-    pub(super) watched: Option<Interest>,
+    watched: Option<Interest>,
 }
 
 /// What came to light about a client's descriptor.
@@ -76,6 +79,7 @@ impl Client {
             // Edge-triggered readiness is only told of changes: assume it at first.
             ready: Readiness { readable: true, writable: true, hung_up: false },
             ended: false,
+            is_queued: false,
             watched: None,
         }
     }
@@ -95,23 +99,31 @@ impl Client {
         self.ready.hung_up |= readiness.hung_up;
     }
 
-    /// What to watch it for. Room for writing is only waited for when there was none: else each
-    /// reply that is read would wake the master.
-    pub(super) fn interest(&self) -> Interest {
-        if self.ready.writable {
+    /// Makes the poll tell of what it waits for, what has come meanwhile included. Room for writing
+    /// is only waited for when there was none: else each reply that is read would wake the master.
+    pub(super) fn watch(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        let interest = if self.ready.writable {
             Interest::READABLE
         } else {
             Interest::READABLE | Interest::WRITABLE
+        };
+        let descriptor = self.stream.as_raw_fd();
+        let source = &mut SourceFd(&descriptor);
+        match self.watched {
+            Some(watched) if watched == interest => return Ok(()),
+            Some(_) => registry.reregister(source, token, interest)?,
+            None => registry.register(source, token, interest)?,
         }
+        self.watched = Some(interest);
+        Ok(())
     }
 
-    /// Reads once, if there is something and room for it.
-    pub(super) fn fill(&mut self) -> io::Result<()> {
+    /// Reads once through `buffer`, if there is something and room for it.
+    pub(super) fn fill(&mut self, buffer: &mut [u8]) -> io::Result<()> {
         if !self.ready.readable || self.ended || !self.connection.wants_input() {
             return Ok(());
         }
-        let mut buffer = [0; READ_BYTES];
-        match self.stream.read(&mut buffer) {
+        match self.stream.read(buffer) {
             Ok(0) => self.ended = true,
             Ok(length) => {
                 let read = buffer.get(..length).unwrap_or_default();
@@ -119,7 +131,7 @@ impl Client {
                 // comes after that is an event of its own; but for an end that was told already.
                 // In the middle of a line that is not relied on.
                 self.ready.readable =
-                    length == READ_BYTES || self.ready.hung_up || !read.ends_with(b"\n");
+                    length == buffer.len() || self.ready.hung_up || !read.ends_with(b"\n");
                 self.connection.receive(read);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => self.ready.readable = false,
@@ -143,7 +155,7 @@ impl Client {
     }
 
     pub(super) fn reply(&mut self, reply: &Reply, address: &ReturnAddress) -> Result<(), Overrun> {
-        self.connection.queue(&reply.encode(address))
+        self.connection.reply(reply, address)
     }
 
     /// Whether it still waits for an answer that comes later.

@@ -6,15 +6,14 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
 use ::log::Level;
 use einhorn_protocol::limit::LOG_REPEATS_MAX;
 use einhorn_protocol::{error_code, limit};
-use mio::unix::SourceFd;
 use mio::{Registry, Token};
 
-use super::client::{Client, Readiness, Turn};
+use super::client::{Client, READ_BYTES, Readiness, Turn};
 use super::door::Door;
 use crate::commands::Rights;
 use crate::control::{Budget, Connection, Dialect, Reply, ReturnAddress, heaviest};
@@ -32,7 +31,8 @@ pub(super) struct Clients {
     by_token: BTreeMap<Token, Box<Client>>,
     per_uid: HashMap<u32, usize>,
     ready: VecDeque<Token>,
-    queued: BTreeSet<Token>,
+    /// Where each read goes first, so that an idle client has no buffer.
+    scratch: Box<[u8; READ_BYTES]>,
     followers: BTreeSet<Token>,
     /// Those that have not asked for anything yet; tokens grow with time.
     silent: BTreeSet<Token>,
@@ -61,7 +61,7 @@ impl Clients {
             by_token: BTreeMap::new(),
             per_uid: HashMap::new(),
             ready: VecDeque::new(),
-            queued: BTreeSet::new(),
+            scratch: Box::new([0; READ_BYTES]),
             followers: BTreeSet::new(),
             silent: BTreeSet::new(),
             of_workers: 0,
@@ -234,21 +234,15 @@ impl Clients {
         self.of_workers += usize::from(rights == Rights::OfAWorker);
         let mut client = Client::new(stream, connection, peer, rights);
         self.budget.settle(&mut client.connection);
+        queue(&mut self.ready, token, &mut client);
         self.by_token.insert(token, Box::new(client));
-        self.enqueue(token);
         token
     }
 
     pub(super) fn note_readiness(&mut self, token: Token, readiness: Readiness) {
         if let Some(client) = self.by_token.get_mut(&token) {
             client.note_readiness(readiness);
-            self.enqueue(token);
-        }
-    }
-
-    fn enqueue(&mut self, token: Token) {
-        if self.queued.insert(token) {
-            self.ready.push_back(token);
+            queue(&mut self.ready, token, client);
         }
     }
 
@@ -262,10 +256,19 @@ impl Clients {
         self.ready.len()
     }
 
+    /// Whose turn it is, with all that it has to say now; nobody, where that one is gone.
     pub(super) fn next_ready(&mut self) -> Option<Token> {
         let token = self.ready.pop_front()?;
-        self.queued.remove(&token);
-        Some(token)
+        let client = self.by_token.get_mut(&token)?;
+        client.is_queued = false;
+        match client.fill(&mut self.scratch[..]) {
+            Ok(()) => Some(token),
+            Err(error) => {
+                ::log::debug!("client (pid {}) is gone: {}", client.peer.pid, reason(&error));
+                self.close(token);
+                None
+            }
+        }
     }
 
     pub(super) fn get(&self, token: Token) -> Option<&Client> {
@@ -290,40 +293,20 @@ impl Clients {
         }
         self.budget.settle(&mut client.connection);
         match client.turn() {
-            Turn::Idle => self.watch(token),
-            Turn::Again => self.enqueue(token),
+            Turn::Again => queue(&mut self.ready, token, client),
             Turn::Close => self.close(token),
+            Turn::Idle => {
+                if let Err(error) = client.watch(&self.registry, token) {
+                    let pid = client.peer.pid;
+                    ::log::error!("cannot serve a client (pid {pid}): {}", reason(&error));
+                    self.close(token);
+                }
+            }
         }
         while self.budget.is_exceeded() {
             let clients = self.by_token.iter().map(|(token, client)| (*token, &client.connection));
             let Some(token) = heaviest(clients) else { return };
             self.cut_off(token, "all clients together have too much unread");
-        }
-    }
-
-    /// Makes the poll tell of what the client waits for, what has come meanwhile included.
-    fn watch(&mut self, token: Token) {
-        let Some(client) = self.by_token.get_mut(&token) else { return };
-        let interest = client.interest();
-        if client.watched == Some(interest) {
-            return;
-        }
-        let descriptor = client.descriptor().as_raw_fd();
-        let source = &mut SourceFd(&descriptor);
-        let watched = match client.watched {
-            None => self.registry.register(source, token, interest),
-            Some(_) => self.registry.reregister(source, token, interest),
-        };
-        match watched {
-            Ok(()) => client.watched = Some(interest),
-            Err(error) => {
-                ::log::error!(
-                    "cannot serve a client (pid {}): {}",
-                    client.peer.pid,
-                    reason(&error)
-                );
-                self.close(token);
-            }
         }
     }
 
@@ -376,5 +359,11 @@ impl Clients {
                 Err(error) => self.cut_off(token, &error.to_string()),
             }
         }
+    }
+}
+
+fn queue(ready: &mut VecDeque<Token>, token: Token, client: &mut Client) {
+    if !std::mem::replace(&mut client.is_queued, true) {
+        ready.push_back(token);
     }
 }

@@ -35,6 +35,7 @@ use self::readiness::Readiness;
 use crate::commands::ListenerFacts;
 use crate::handover::{Check, Kind};
 use crate::instance::Instance;
+use crate::moment::Moment;
 use crate::pool::{Event, PendingReload, Pool};
 use crate::spawn::Versions;
 use crate::sys::clock;
@@ -139,8 +140,9 @@ impl Master {
         self.accept_clients();
         let mut events = Events::with_capacity(256);
         loop {
-            self.meet_deadlines();
-            self.serve_clients();
+            let now = clock::now();
+            self.meet_deadlines(now);
+            self.serve_clients(now);
             self.hear_workers();
             if self.clients.take_someone_waits() {
                 self.accept_clients();
@@ -201,8 +203,7 @@ impl Master {
         Some(first.saturating_sub(clock::now().monotonic))
     }
 
-    fn meet_deadlines(&mut self) {
-        let now = clock::now();
+    fn meet_deadlines(&mut self, now: Moment) {
         if self.pool.next_deadline().is_some_and(|at| at <= now.monotonic) {
             self.tell_pool(Event::DeadlineReached);
         }
@@ -236,7 +237,7 @@ impl Master {
     /// The last words: everybody gets what was still to be written, as far as it can be.
     fn take_leave(&mut self) {
         self.readiness.checks.stop_all();
-        self.serve_clients();
+        self.serve_clients(clock::now());
         if self.instance.launch.kill_children_on_exit {
             self.signal_those_left();
         }

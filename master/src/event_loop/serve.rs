@@ -12,46 +12,35 @@ use super::client::Client;
 use crate::commands::{self, Context, Effect, Follow, Outcome};
 use crate::control::{Reply, Request, Topic};
 use crate::log::repeated;
+use crate::moment::Moment;
 use crate::pool::{Callers, Event, Report, ReportKind, UpgradeEnd, Version};
 use crate::psych::Value;
 use crate::sys::process::{self, own_pid};
-use crate::sys::{clock, reason};
 
 /// Requests of one client that are carried out in one turn.
 const REQUESTS_A_TURN: usize = 32;
 
 impl Master {
     /// Gives everyone who is ready one turn.
-    pub(super) fn serve_clients(&mut self) {
+    pub(super) fn serve_clients(&mut self, now: Moment) {
         for _ in 0..self.clients.round() {
-            let Some(token) = self.clients.next_ready() else { return };
-            let Some(client) = self.clients.get_mut(token) else { continue };
-            if let Err(error) = client.fill() {
-                ::log::debug!("client (pid {}) is gone: {}", client.peer.pid, reason(&error));
-                self.clients.close(token);
-                continue;
-            }
+            let Some(token) = self.clients.next_ready() else { continue };
             // A worker may speak as soon as its pid is on its way.
             if self.preloads.awaits_a_pid() {
                 self.read_preloaders();
             }
-            self.serve_requests(token);
+            self.serve_requests(now, token);
             self.clients.end_turn(token);
         }
     }
 
-    fn serve_requests(&mut self, token: Token) {
+    fn serve_requests(&mut self, now: Moment, token: Token) {
         for _ in 0..REQUESTS_A_TURN {
             let Some(client) = self.clients.get_mut(token) else { return };
-            let next = client.connection.next_request();
-            if next.is_some() {
-                self.clients.note_request(token);
-            }
-            let Some(client) = self.clients.get_mut(token) else { return };
+            let Some(next) = client.connection.next_request() else { return };
             let answered = match next {
-                None => return,
-                Some(Ok(request)) => self.serve_request(token, &request),
-                Some(Err(refusal)) => {
+                Ok(request) => self.serve_request(now, token, &request),
+                Err(refusal) => {
                     let (pid, why) = (client.peer.pid, &refusal.message);
                     repeated(
                         Level::Warn,
@@ -62,6 +51,7 @@ impl Master {
                     client.reply(&refusal.reply(), &refusal.address).is_ok()
                 }
             };
+            self.clients.note_request(token);
             if !answered {
                 self.clients.cut_off(token, "it does not read its replies");
                 return;
@@ -73,10 +63,10 @@ impl Master {
     }
 
     /// Whether the client could be answered.
-    fn serve_request(&mut self, token: Token, request: &Request) -> bool {
-        let outcome = self.run_command(token, request);
+    fn serve_request(&mut self, now: Moment, token: Token, request: &Request) -> bool {
+        let Some(client) = self.clients.get(token) else { return true };
+        let Outcome { reply, follow, close, effects } = self.run_command(now, client, request);
         let Some(client) = self.clients.get_mut(token) else { return true };
-        let Outcome { reply, follow, close, effects } = outcome;
         let mut answered = true;
         if let Some(mut reply) = reply {
             reply.wait &= request.id.is_some();
@@ -85,21 +75,22 @@ impl Master {
         if close && !client.is_given() {
             client.connection.close_after_flush();
         }
-        self.follow(token, request, follow);
+        if follow != Follow::Nothing {
+            self.follow(token, request, follow);
+        }
         for effect in effects {
             self.carry_out(effect);
         }
         answered
     }
 
-    fn run_command(&self, token: Token, request: &Request) -> Outcome {
-        let Some(client) = self.clients.get(token) else { return Outcome::default() };
+    fn run_command(&self, now: Moment, client: &Client, request: &Request) -> Outcome {
         let caller = client.peer.pid;
         let caller_group = || process::group_of(caller);
         let snapshot = || self.capture(false);
         let context = Context {
             pool: &self.pool,
-            now: clock::now(),
+            now,
             pid: own_pid(),
             title: &self.title,
             generation: self.instance.generation,

@@ -1,10 +1,11 @@
 use einhorn_protocol::limit;
 use proptest::prelude::*;
 
+use super::written::{write, write_ascii};
 use super::*;
 
 fn read(text: &str) -> Result<Value, Malformed> {
-    super::read(text.as_bytes(), &Limits::request()).expect("it is an object")
+    super::read(text.as_bytes(), &Limits::request()).expect("it is an object").map(mapping)
 }
 
 fn is_object(text: &[u8]) -> bool {

@@ -1,6 +1,9 @@
+use einhorn_protocol::framing;
 use proptest::prelude::*;
 
 use super::*;
+use crate::control::json;
+use crate::psych;
 
 #[track_caller]
 fn parse(line: &str) -> Request {
@@ -311,11 +314,13 @@ proptest! {
     #[test]
     fn an_id_comes_back_exactly(id: String, number: i64) {
         for id in [Value::String(id), Value::Integer(number)] {
-            let command = string("inc");
-            let message = [("command", &command), ("id", &id)];
-            for dialect in [Dialect::Json, Dialect::Yaml] {
-                let line = dialect::write(dialect, &message);
-                let request = Request::parse(line.strip_suffix(b"\n").unwrap()).unwrap();
+            let entries = vec![("command".into(), string("inc")), ("id".into(), id.clone())];
+            let message = Value::Mapping(entries);
+            let json = json::written::write(&message).into_bytes();
+            let yaml = framing::escape(psych::write(&message).as_bytes());
+            for (dialect, line) in [(Dialect::Json, json), (Dialect::Yaml, yaml)] {
+                let line = line.strip_suffix(b"\n").unwrap_or(&line);
+                let request = Request::parse(line).unwrap();
                 prop_assert_eq!(request.dialect, dialect);
                 prop_assert_eq!(request.id.as_ref(), Some(&id));
             }
