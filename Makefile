@@ -43,12 +43,14 @@ check: format-check lint unit ## format, lints and unit tests: the quick tier
 format: setup ## put the source of every language into shape
 	$(CARGO) fmt --all
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml
+	$(CARGO) fmt --manifest-path bench/peers/ecdysis/Cargo.toml
 	packaging/format
 
 .PHONY: format-check
 format-check: setup
 	$(CARGO) fmt --all --check
 	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
+	$(CARGO) fmt --manifest-path bench/peers/ecdysis/Cargo.toml --check
 	packaging/format --check
 
 .PHONY: lint

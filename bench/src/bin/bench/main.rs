@@ -1,8 +1,9 @@
 //! The figures of `make bench`, each beside what it is compared with. Parts by name:
 //! `bench start round-trip memory …`; all without one. With `--write-to FOLDER` the table is
 //! written there as Markdown and the ratios as a picture; with QUICK=1 in the environment there
-//! are fewer rounds, and nobody else's tools. Nothing is asserted but that the driver sees losses where there are some. A
-//! part that fails is named in what is written, costs no other part, and is an error at the end.
+//! are fewer rounds, and nobody else's tools. Nothing is asserted but that the driver sees losses
+//! where there are some. A part that fails is named in what is written, costs no other part, and
+//! is an error at the end.
 #![expect(clippy::disallowed_methods, reason = "it says how long it has been at work")]
 
 mod balance;

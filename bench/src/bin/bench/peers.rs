@@ -13,7 +13,7 @@ use einhorn_bench::statistics::Sample;
 use einhorn_bench::{process, wait};
 
 use self::running::Running;
-use self::tools::{TOOLS, Tool};
+use self::tools::{NOT_COMPARED, TOOLS, Tool};
 use crate::setup::Setup;
 
 pub(crate) const WORKERS: usize = 4;
@@ -75,6 +75,7 @@ pub(crate) fn run(setup: &Setup, say: impl Fn(&str)) -> Result<Peers> {
             }
         }
     }
+    peers.left_out.extend(NOT_COMPARED.map(str::to_owned));
     Ok(peers)
 }
 
@@ -108,8 +109,8 @@ fn measure(setup: &Setup, tool: &Tool, version: &str) -> Result<Peer> {
         wait::pass(AROUND)?;
         let begun = Instant::now();
         running.upgrade(setup, tool)?;
-        setup.done.wait_for(WORKERS, LIMIT).with_context(|| running.log_end())?;
-        running.end_upgrade(tool)?;
+        let newcomers = setup.done.wait_for(WORKERS, LIMIT);
+        running.end_upgrade(tool, &newcomers.with_context(|| running.log_end())?)?;
         wait::until("end of the old workers", LIMIT, || {
             Ok((!workers.iter().any(|&pid| process::is_running(pid))).then_some(()))
         })?;

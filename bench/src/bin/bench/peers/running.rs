@@ -60,6 +60,11 @@ impl Place {
         self.project.join(INSTALLED).join("python/bin").join(name)
     }
 
+    /// The program that replaces itself.
+    pub(super) fn ecdysis(&self) -> PathBuf {
+        self.project.join(INSTALLED).join("ecdysis/release/ecdysis_server")
+    }
+
     /// A program from npm.
     pub(super) fn node(&self, name: &str) -> PathBuf {
         self.project.join(INSTALLED).join("node/node_modules/.bin").join(name)
@@ -102,7 +107,9 @@ impl Running {
     pub(super) fn upgrade(&self, setup: &Setup, tool: &Tool) -> Result<()> {
         fs::write(self.place.own("version"), "new")?;
         match tool.upgrade {
-            Upgrade::Signal(signal) | Upgrade::Successor { start: signal, .. } => {
+            Upgrade::Signal(signal)
+            | Upgrade::Itself(signal)
+            | Upgrade::Successor { start: signal, .. } => {
                 process::signal(self.process.id(), signal)
             }
             Upgrade::Touch(name) => Ok(fs::write(self.place.own(name), "again")?),
@@ -118,12 +125,21 @@ impl Running {
     }
 
     /// The new workers are up: what is left to be done then, by hand.
-    pub(super) fn end_upgrade(&mut self, tool: &Tool) -> Result<()> {
-        let Upgrade::Successor { end, pidfile, .. } = tool.upgrade else { return Ok(()) };
-        let path = self.place.own(pidfile);
-        let named = fs::read_to_string(&path).with_context(|| format!("no {pidfile}"))?;
-        self.successor = Some(named.trim().parse().with_context(|| format!("{pidfile}: {named}"))?);
-        process::signal(self.process.id(), end)
+    pub(super) fn end_upgrade(&mut self, tool: &Tool, workers: &[u32]) -> Result<()> {
+        match tool.upgrade {
+            Upgrade::Signal(_) | Upgrade::Command(_) | Upgrade::Touch(_) => Ok(()),
+            Upgrade::Itself(_) => {
+                self.successor = workers.first().copied();
+                Ok(())
+            }
+            Upgrade::Successor { end, pidfile, .. } => {
+                let path = self.place.own(pidfile);
+                let named = fs::read_to_string(&path).with_context(|| format!("no {pidfile}"))?;
+                let pid = named.trim().parse();
+                self.successor = Some(pid.with_context(|| format!("{pidfile}: {named}"))?);
+                process::signal(self.process.id(), end)
+            }
+        }
     }
 
     /// Resident memory of all of its processes but the workers and what is below them.

@@ -22,6 +22,8 @@ pub(super) enum Upgrade {
     /// A signal that makes it start its successor, which writes its pid to the file, and one
     /// that ends it when the successor's workers are up.
     Successor { start: Signal, end: Signal, pidfile: &'static str },
+    /// A signal that makes it start its successor, and end once that one is up.
+    Itself(Signal),
 }
 
 /// A row.
@@ -43,12 +45,13 @@ pub(super) struct Tool {
 
 const NATIVE: &str = "the same event loop in Rust";
 const FOUR: &str = "four bench_worker serve behind a shell script, since it starts one process";
+const TOKIO: &str = "tokio, Rust";
 const PYTHON: &str = "Python";
 const NODE: &str = "Node";
 const RUBY: &str = "Ruby";
 
 /// In the order of the table.
-pub(super) static TOOLS: [Tool; 14] = [
+pub(super) static TOOLS: [Tool; 15] = [
     Tool {
         family: NATIVE,
         name: "einhorn",
@@ -102,6 +105,16 @@ pub(super) static TOOLS: [Tool; 14] = [
             words(&place.file("activate.py"), &[Path::new(&port), &place.file("four")])
         },
         upgrade: Upgrade::Signal(Signal::HUP),
+    },
+    Tool {
+        family: TOKIO,
+        name: "ecdysis",
+        worker: "one process, four threads, which replaces itself",
+        procedure: "SIGHUP",
+        program: Place::ecdysis,
+        version: &["--version"],
+        command: |place| words(&place.ecdysis(), &[]),
+        upgrade: Upgrade::Itself(Signal::HUP),
     },
     Tool {
         family: PYTHON,
@@ -304,6 +317,16 @@ pub(super) static TOOLS: [Tool; 14] = [
     },
 ];
 
+const NOT_INSTALLED: &str = "not installed (bench/peers/setup installs it)";
+/// What one might look for in the table, with the reason why it is not there.
+pub(super) const NOT_COMPARED: [&str; 5] = [
+    "hypercorn, granian (Python): their documentation has no procedure for an upgrade",
+    "waitress (Python): it has one process, and no supervisor",
+    "pitchfork (Ruby): Debian does not have it",
+    "tableflip (Go): ecdysis is made after it, in Rust",
+    "systemd-socket-activate: it is made for tests, and does nothing to what it has started",
+];
+
 const TOUCHED: &str = "reload";
 
 impl Tool {
@@ -316,14 +339,13 @@ impl Tool {
         let place = Place::new(setup)?;
         let program = (self.program)(&place);
         if program.is_absolute() && !program.exists() {
-            bail!("not installed (bench/peers/setup installs it)");
+            bail!(NOT_INSTALLED);
         }
-        let line = programs::first_line(&program, self.version)
-            .context("not installed (bench/peers/setup installs it)")?;
+        let line = programs::first_line(&program, self.version).context(NOT_INSTALLED)?;
         let version = line.split_whitespace().find(|word| {
             word.trim_start_matches(['v', '(']).starts_with(|first: char| first.is_ascii_digit())
         });
-        Ok(version.unwrap_or_default().trim_matches(['v', '(', ')', ',']).to_owned())
+        Ok(version.context(NOT_INSTALLED)?.trim_matches(['v', '(', ')', ',']).to_owned())
     }
 }
 
