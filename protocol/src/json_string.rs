@@ -19,17 +19,25 @@ const PLAIN: [bool; 256] = {
 pub fn append(out: &mut Vec<u8>, text: &str) {
     out.reserve(text.len() + 2);
     out.push(b'"');
-    let mut rest = text;
-    loop {
-        let run = rest.bytes().position(|byte| !PLAIN[usize::from(byte)]).unwrap_or(rest.len());
-        let (plain, others) = rest.split_at(run);
-        out.extend_from_slice(plain.as_bytes());
-        let mut others = others.chars();
-        let Some(character) = others.next() else { break };
-        append_other(out, character);
-        rest = others.as_str();
+    // Without a branch for each byte, since nearly every text is plain to its end.
+    if text.bytes().fold(true, |all, byte| all & PLAIN[usize::from(byte)]) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        append_runs(out, text);
     }
     out.push(b'"');
+}
+
+fn append_runs(out: &mut Vec<u8>, mut text: &str) {
+    loop {
+        let run = text.bytes().position(|byte| !PLAIN[usize::from(byte)]).unwrap_or(text.len());
+        let (plain, others) = text.split_at(run);
+        out.extend_from_slice(plain.as_bytes());
+        let mut others = others.chars();
+        let Some(character) = others.next() else { return };
+        append_other(out, character);
+        text = others.as_str();
+    }
 }
 
 fn append_other(out: &mut Vec<u8>, character: char) {
