@@ -97,13 +97,9 @@ pub fn run(
     arguments: Vec<OsString>,
     environment: &Environment,
 ) -> Result<Ending, RunError> {
-    let processors = std::thread::available_parallelism()
-        .ok()
-        .and_then(|count| u32::try_from(count.get()).ok())
-        .and_then(NonZeroU32::new)
-        .unwrap_or(NonZeroU32::MIN);
     let say = |text: String, status: u8| Ok(Ending { text, status });
-    match crate::options::parse(arguments, processors)? {
+    // The first workers do not wait until the processors are counted; see `serve`.
+    match crate::options::parse(arguments, NonZeroU32::MIN)? {
         Invocation::Help(text) | Invocation::Version(text) => say(text, 0),
         Invocation::Usage(text) => say(text, 1),
         Invocation::UpgradeCheck { .. } => {
@@ -128,7 +124,20 @@ struct Beginning {
     event: Event,
 }
 
-fn serve(own_name: OsString, launch: Launch, environment: &Environment) -> Result<u8, RunError> {
+/// How many there are, within the quota of the control group.
+fn processors() -> NonZeroU32 {
+    std::thread::available_parallelism()
+        .ok()
+        .and_then(|count| u32::try_from(count.get()).ok())
+        .and_then(NonZeroU32::new)
+        .unwrap_or(NonZeroU32::MIN)
+}
+
+fn serve(
+    own_name: OsString,
+    mut launch: Launch,
+    environment: &Environment,
+) -> Result<u8, RunError> {
     crate::log::init(launch.verbosity, || clock::now().wall, std::process::id());
     let patience = Patience::of(launch.with_state_fd.is_some());
     let inherited = if launch.with_state_fd.is_some() || launch.inherits() {
@@ -142,6 +151,7 @@ fn serve(own_name: OsString, launch: Launch, environment: &Environment) -> Resul
     let (beginning, undo, signals) = if let Some(number) = launch.with_state_fd {
         // First: a signal must not end a master that has workers already.
         let signals = listen()?;
+        launch.count_processors(processors);
         (take_over(number, inherited, launch, environment, own_name)?, None, signals)
     } else {
         let beginning = begin(launch, environment, own_name, inherited)?;
@@ -158,6 +168,7 @@ fn serve(own_name: OsString, launch: Launch, environment: &Environment) -> Resul
     let poll = || EventPoll::new(&signals, &instance.command_socket);
     let poll = obtain(patience, "cannot set the event loop up", poll)?;
     let mut master = Master::new(instance, pool, versions, signals, poll);
+    let is_new = undo.is_some();
     if let Some(undo) = undo {
         undo.keep();
     }
@@ -166,6 +177,9 @@ fn serve(own_name: OsString, launch: Launch, environment: &Environment) -> Resul
     master.take_over_ready_pipes(ready_pipes);
     master.begin(event);
     // Workers are on their way by now, and nothing more in theirs.
+    if is_new {
+        master.count_processors(processors);
+    }
     let _title = show_title(master.title());
     let ended = master.run().map_err(system("the event loop failed"))?;
     for failure in leftovers(&ended.instance).remove() {

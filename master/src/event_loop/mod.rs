@@ -21,6 +21,7 @@ mod signals;
 
 use std::ffi::CString;
 use std::io;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use mio::unix::SourceFd;
@@ -37,6 +38,7 @@ use crate::handover::{Check, Kind};
 use crate::instance::Instance;
 use crate::moment::Moment;
 use crate::pool::{Event, PendingReload, Pool};
+use crate::settings::Settings;
 use crate::spawn::Versions;
 use crate::sys::clock;
 use crate::sys::signals::SignalSource;
@@ -128,6 +130,17 @@ impl Master {
         self.end_idle_subscriptions();
         self.listen_for_notifications();
         self.begin_checks();
+    }
+
+    /// As [`crate::options::Launch::count_processors`], for what has begun already: starting all workers does not
+    /// depend on it.
+    pub fn count_processors(&mut self, count: impl FnOnce() -> NonZeroU32) {
+        self.instance.launch.count_processors(count);
+        let max_unacked = self.instance.launch.settings.max_unacked;
+        self.tell_pool(Event::SettingsChanged(Settings {
+            max_unacked,
+            ..self.pool.settings().clone()
+        }));
     }
 
     /// Works until it is time to leave, and says with which exit status.

@@ -53,7 +53,7 @@ pub enum OptionName {
 
 /// What an option takes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Takes {
+pub(super) enum Takes {
     Nothing,
     /// Nothing, and each time counts.
     Steps,
@@ -67,8 +67,8 @@ enum Takes {
 pub(super) struct Definition {
     pub(super) name: OptionName,
     pub(super) long: &'static str,
-    short: Option<char>,
-    takes: Takes,
+    pub(super) short: Option<char>,
+    pub(super) takes: Takes,
     heading: &'static str,
     help: &'static str,
 }

@@ -1,4 +1,4 @@
-//! From matched words to a [`Launch`]: values are read, ranges and contradictions checked.
+//! From typed words to a [`Launch`]: values are read, ranges and contradictions checked.
 
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -7,14 +7,13 @@ use std::os::fd::RawFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use clap::ArgMatches;
-use clap::parser::ValueSource;
 use einhorn_protocol::default;
 use einhorn_protocol::limit::UNIX_PATH_BYTES_MAX;
 
 use super::bind::{self, Bind};
-use super::definition::{DEFINITIONS, OptionName, PROGRAM};
+use super::definition::{DEFINITIONS, OptionName};
 use super::error::OptionError;
+use super::typed::Typed;
 use crate::settings::{self, AckMode, Amount, Settings};
 
 /// Longest `--command-name`; the names of the default files stay within a folder's limit.
@@ -105,11 +104,14 @@ impl Launch {
         self.binds.iter().any(|bind| matches!(bind, Bind::Inherit { .. }))
     }
 
-    pub(super) fn from_matches(
-        matches: &ArgMatches,
-        processors: NonZeroU32,
-    ) -> Result<Self, OptionError> {
-        let typed = Typed(matches);
+    /// Puts the number of processors where it is the default.
+    pub fn count_processors(&mut self, count: impl FnOnce() -> NonZeroU32) {
+        if !self.explicit.contains(&OptionName::MaxUnacked) {
+            self.settings.max_unacked = count();
+        }
+    }
+
+    pub(super) fn from_typed(typed: &Typed, processors: NonZeroU32) -> Result<Self, OptionError> {
         Ok(Self {
             settings: typed.settings(processors)?,
             binds: typed.binds()?,
@@ -119,12 +121,12 @@ impl Launch {
             lockfile: typed.checked("lockfile", PATH_ALLOWED, path)?,
             allow_uids: typed.names("allow-uid")?,
             allow_gids: typed.names("allow-gid")?,
-            command_socket_as_fd: matches.get_flag("command-socket-as-fd"),
-            kill_children_on_exit: matches.get_flag("kill-children-on-exit"),
+            command_socket_as_fd: typed.has("command-socket-as-fd"),
+            kill_children_on_exit: typed.has("kill-children-on-exit"),
             preload: typed.checked("preload", PATH_ALLOWED, path)?,
             chdir: typed.checked("chdir", FOLDER_ALLOWED, path)?,
-            gc_before_fork: matches.get_flag("gc-before-fork"),
-            verbosity: verbosity(matches.get_count("quiet"), matches.get_count("verbose")),
+            gc_before_fork: typed.has("gc-before-fork"),
+            verbosity: verbosity(typed.count("quiet"), typed.count("verbose")),
             drop_env_vars: typed.variables("drop-env-var")?,
             reexec_as: typed.checked("reexec-as", WORDS_ALLOWED, words)?,
             nice: typed.checked("nice", NICE_ALLOWED, nice)?.unwrap_or_default(),
@@ -147,27 +149,20 @@ const NICE_ALLOWED: &str =
     "MASTER[:WORKER[:RENICE_CMD]], with whole numbers from -20 to 19 for MASTER and WORKER";
 const FD_ALLOWED: &str = "the number of a descriptor, 0 or more";
 
-/// The words by option, before they mean anything.
-struct Typed<'a>(&'a ArgMatches);
-
-impl Typed<'_> {
+impl Typed {
     fn checked<T>(
         &self,
         option: &'static str,
         allowed: &'static str,
         read: impl Fn(&OsStr) -> Option<T>,
     ) -> Result<Option<T>, OptionError> {
-        let Some(value) = self.0.get_one::<OsString>(option) else { return Ok(None) };
+        let Some(value) = self.value(option) else { return Ok(None) };
         read(value).map(Some).ok_or_else(|| OptionError::value(option, value, allowed))
-    }
-
-    fn all(&self, option: &str) -> impl Iterator<Item = &OsString> {
-        self.0.get_many::<OsString>(option).into_iter().flatten()
     }
 
     fn settings(&self, processors: NonZeroU32) -> Result<Settings, OptionError> {
         let mut settings = Settings::default_for(processors);
-        settings.listen_fds = self.0.get_flag("listen-fds");
+        settings.listen_fds = self.has("listen-fds");
         if let Some(mode) =
             self.checked("ack-mode", AckMode::ALLOWED, |value| AckMode::parse(value.to_str()?))?
         {
@@ -177,7 +172,7 @@ impl Typed<'_> {
             let amount = |value: &OsStr| Amount::from_text(value.to_str()?);
             let Some(amount) = self.checked(row.option, row.allowed, amount)? else { continue };
             if row.set(&mut settings, amount).is_none() {
-                let value = self.0.get_one::<OsString>(row.option).cloned().unwrap_or_default();
+                let value = self.value(row.option).cloned().unwrap_or_default();
                 return Err(OptionError::value(row.option, &value, row.allowed));
             }
         }
@@ -222,16 +217,14 @@ impl Typed<'_> {
     }
 
     fn program(&self) -> Result<Vec<OsString>, OptionError> {
-        let words: Vec<OsString> = self.all(PROGRAM).cloned().collect();
-        match words.first() {
+        match self.program.first() {
             Some(program) if program.is_empty() => Err(OptionError::EmptyProgram),
-            _ => Ok(words),
+            _ => Ok(self.program.clone()),
         }
     }
 
     fn explicit(&self) -> BTreeSet<OptionName> {
-        let is_typed = |long: &str| self.0.value_source(long) == Some(ValueSource::CommandLine);
-        DEFINITIONS.iter().filter(|row| is_typed(row.long)).map(|row| row.name).collect()
+        DEFINITIONS.iter().filter(|row| self.has(row.long)).map(|row| row.name).collect()
     }
 }
 

@@ -11,6 +11,7 @@ mod definition;
 mod error;
 mod files;
 mod launch;
+mod typed;
 
 use std::ffi::OsString;
 use std::num::NonZeroU32;
@@ -21,6 +22,7 @@ pub use definition::{OptionName, command};
 pub use error::OptionError;
 pub use files::{Files, default_files};
 pub use launch::{FdBase, Launch, Nice};
+use typed::Typed;
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,18 +51,15 @@ pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     processors: NonZeroU32,
 ) -> Result<Invocation, OptionError> {
-    let typed = definition::syntax()
-        .no_binary_name(true)
-        .try_get_matches_from(arguments)
-        .map_err(|error| OptionError::from_syntax(&error))?;
-    if typed.get_flag("help") {
+    let typed = Typed::read(arguments.into_iter().collect())?;
+    if typed.has("help") {
         return Ok(Invocation::Help(definition::help()));
     }
-    if typed.get_flag("version") {
+    if typed.has("version") {
         return Ok(Invocation::Version(format!("einhorn {}\n", env!("CARGO_PKG_VERSION"))));
     }
-    let launch = Launch::from_matches(&typed, processors)?;
-    if typed.get_flag("upgrade-check") {
+    let launch = Launch::from_typed(&typed, processors)?;
+    if typed.has("upgrade-check") {
         return Ok(Invocation::UpgradeCheck { program: launch.orig_cmd });
     }
     // A master that takes over has its program, and what was not written out, in the state.

@@ -404,6 +404,39 @@ fn the_definition_holds_together() {
     assert_eq!(names.len(), longs.len());
 }
 
+/// Both readers' view of a line: what each makes of it.
+fn check_plain(words: &[OsString]) -> bool {
+    let Some(plain) = Typed::read_plain(words) else { return false };
+    let any = Typed::read_any(words.to_vec());
+    let made = |typed: &Typed| (typed.program.clone(), Launch::from_typed(typed, processors()));
+    let any = any.unwrap_or_else(|error| panic!("{words:?}: {error}"));
+    assert_eq!(made(&plain), made(&any), "{words:?}");
+    for row in &definition::DEFINITIONS {
+        assert_eq!(plain.has(row.long), any.has(row.long), "{words:?}: {}", row.long);
+    }
+    true
+}
+
+#[test]
+fn a_line_with_every_option_spelt_out_is_read_without_clap() {
+    let words = |line: &str| line.split(' ').map(OsString::from).collect::<Vec<_>>();
+    for line in [
+        "prog",
+        "-- prog",
+        "-- -- prog",
+        "--",
+        "-b 127.0.0.1:0 -n 4 -m manual -t 30 prog --its-own -- -n 3",
+        "-q -v -q --quiet -n 1 --number 2 -b :1 --bind :2 -k -k -- -prog",
+        "--help -n 3",
+    ] {
+        assert!(check_plain(&words(line)), "{line}");
+    }
+    for line in ["-qq prog", "-n4 prog", "-n -1 prog", "--num 3 prog", "--number=3 x", "-n", "- x"]
+    {
+        assert!(!check_plain(&words(line)), "{line}");
+    }
+}
+
 /// Words that are nearly options, so that random lines get past the first word.
 fn word() -> impl Strategy<Value = OsString> {
     let dashed = prop::sample::select(
@@ -417,11 +450,31 @@ fn word() -> impl Strategy<Value = OsString> {
     ]
 }
 
+/// Options as they are mostly typed, with the like of their values.
+fn line_word() -> impl Strategy<Value = OsString> {
+    let spelt = definition::DEFINITIONS.iter().flat_map(|row| {
+        let short = row.short.map(|short| format!("-{short}"));
+        [Some(format!("--{}", row.long)), short].into_iter().flatten()
+    });
+    let spelt = prop::sample::select(spelt.collect::<Vec<_>>());
+    let value = prop::sample::select(vec!["1", "-1", "", "--", "-", "prog", "0", "manual", "a=b"]);
+    prop_oneof![
+        4 => spelt.prop_map(OsString::from),
+        4 => value.prop_map(OsString::from),
+        1 => word(),
+    ]
+}
+
 proptest! {
     #[test]
     fn parsing_never_panics(words in prop::collection::vec(word(), 0..8)) {
         if let Err(error) = parse(words, processors()) {
             prop_assert!(!error.to_string().contains('\n'));
         }
+    }
+
+    #[test]
+    fn both_readers_agree(words in prop::collection::vec(line_word(), 0..8)) {
+        check_plain(&words);
     }
 }
