@@ -5,6 +5,10 @@ use std::process::ExitCode;
 
 use einhorn_master::run;
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static MEMORY: einhorn_master::sys::memory::Memory = einhorn_master::sys::memory::Memory::new();
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     let own_name = arguments.next().unwrap_or_else(|| "einhorn".into());

@@ -16,9 +16,10 @@ use rustix::pipe::PipeFlags;
 /// # Errors
 /// Those of `close_range(2)`, or of reading `/proc/self/fd` where that is missing.
 pub fn mark_all_close_on_exec() -> io::Result<()> {
-    let flags = libc::c_int::try_from(libc::CLOSE_RANGE_CLOEXEC).unwrap_or(0);
+    let flags = libc::CLOSE_RANGE_CLOEXEC;
+    // The call itself, since not every C library has a function for it.
     // SAFETY: with this flag nothing is closed, so no descriptor loses its meaning.
-    let result = unsafe { libc::close_range(3, libc::c_uint::MAX, flags) };
+    let result = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, flags) };
     if result == 0 {
         return Ok(());
     }

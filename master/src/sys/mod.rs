@@ -19,6 +19,8 @@ pub mod half_open;
 pub mod interrupt;
 pub mod limits;
 pub mod log_sink;
+#[cfg(target_env = "musl")]
+pub mod memory;
 pub mod memory_file;
 pub mod observe;
 pub mod other_pipes;
