@@ -127,6 +127,11 @@ impl Connection {
         self.output.pending()
     }
 
+    /// All but the first `length` bytes of [`Self::pending`] are not to be written after all.
+    pub fn take_back(&mut self, length: usize) {
+        self.output.take_back(length);
+    }
+
     /// The first `written` bytes of [`Self::pending`] were written.
     pub fn advance(&mut self, written: usize) {
         self.output.advance(written);

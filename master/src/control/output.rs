@@ -48,6 +48,11 @@ impl OutputQueue {
         self.bytes.get(self.start..).unwrap_or_default()
     }
 
+    /// All but the first `length` bytes of [`Self::pending`] are not to be written after all.
+    pub(super) fn take_back(&mut self, length: usize) {
+        self.bytes.truncate(self.start.saturating_add(length));
+    }
+
     /// The first `written` bytes of [`Self::pending`] are gone; more than that counts as all.
     pub(super) fn advance(&mut self, written: usize) {
         self.start = self.start.saturating_add(written).min(self.bytes.len());
@@ -99,6 +104,19 @@ mod tests {
         assert_eq!(say(&mut queue, b"z"), Err(Overrun));
         queue.advance(3 * limit::CLIENT_OUTPUT_BYTES_MAX);
         assert_eq!(queue.held(), 0);
+    }
+
+    #[test]
+    fn what_is_taken_back_is_not_written_and_what_was_there_is() {
+        let mut queue = OutputQueue::default();
+        say(&mut queue, b"written, before").unwrap();
+        queue.advance("written, ".len());
+        let before = queue.pending().len();
+        say(&mut queue, b", after").unwrap();
+        queue.take_back(before);
+        assert_eq!(queue.pending(), b"before");
+        say(&mut queue, b", then").unwrap();
+        assert_eq!(queue.pending(), b"before, then");
     }
 
     #[test]

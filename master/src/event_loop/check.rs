@@ -154,9 +154,24 @@ impl Master {
                 return;
             }
         }
-        self.answer_reloads(&Reply::done("Reloading: the new master can start"));
-        crate::log::tell_repeats(None);
         let generation = self.instance.generation.saturating_add(1);
+        match next {
+            // The next image says so, in what it finds unsent: until then it may still fail.
+            Kind::Ours { .. } => {
+                let reply = Reply::done(format!("reloaded, generation {generation}"));
+                self.clients.promise_reload(&reply);
+            }
+            Kind::Silent => match handover::rehearse(&self.capture(true)) {
+                // Callers of another master hear it before (`protocol.md §4`).
+                Ok(()) => self.answer_reloads(&Reply::done("reloading: the new master can start")),
+                Err(reason) => {
+                    self.go_on_preloading();
+                    self.tell_pool(Event::ReloadFailed { reason });
+                    return;
+                }
+            },
+        }
+        crate::log::tell_repeats(None);
         let program = crate::log::shown(&self.next_program.to_string_lossy());
         ::log::info!("reloading, generation {generation}, with {program}");
         crate::log::flush();
@@ -188,6 +203,7 @@ impl Master {
             &self.versions,
             &kept,
         );
+        self.clients.take_promises_back();
         self.set_open_files_for(Image::This);
         self.go_on_preloading();
         self.reopen_notify_socket();

@@ -29,6 +29,8 @@ pub(super) struct Client {
     pub(super) request: RequestNumber,
     /// It is to be told how a reload went, at these addresses.
     pub(super) reloads: Vec<ReturnAddress>,
+    /// What was to be written before those answers, which the next image is to give, was this long.
+    promised_from: Option<usize>,
     ready: Readiness,
     ended: bool,
     /// It waits for its turn.
@@ -76,6 +78,7 @@ impl Client {
             rights,
             request: 0,
             reloads: Vec::new(),
+            promised_from: None,
             // Edge-triggered readiness is only told of changes: assume it at first.
             ready: Readiness { readable: true, writable: true, hung_up: false },
             ended: false,
@@ -156,6 +159,19 @@ impl Client {
 
     pub(super) fn reply(&mut self, reply: &Reply, address: &ReturnAddress) -> Result<(), Overrun> {
         self.connection.reply(reply, address)
+    }
+
+    /// Queues the answer to those who asked for a reload, for the next image to write.
+    pub(super) fn promise_reload(&mut self, reply: &Reply) -> Result<(), Overrun> {
+        self.promised_from = Some(self.connection.pending().len());
+        self.reloads.iter().try_for_each(|address| self.connection.reply(reply, address))
+    }
+
+    /// The opposite: there is no next image.
+    pub(super) fn take_promise_back(&mut self) {
+        if let Some(length) = self.promised_from.take() {
+            self.connection.take_back(length);
+        }
     }
 
     /// Whether it still waits for an answer that comes later.

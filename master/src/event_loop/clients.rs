@@ -342,6 +342,22 @@ impl Clients {
         self.followers.insert(token);
     }
 
+    /// Those who asked for a reload are to hear this from the next image.
+    pub(super) fn promise_reload(&mut self, reply: &Reply) {
+        let followers: Vec<Token> = self.followers.iter().copied().collect();
+        for token in followers {
+            let Some(client) = self.by_token.get_mut(&token) else { continue };
+            if let Err(error) = client.promise_reload(reply) {
+                self.cut_off(token, &error.to_string());
+            }
+        }
+    }
+
+    /// They are not to hear it: there is no next image.
+    pub(super) fn take_promises_back(&mut self) {
+        self.by_token.values_mut().for_each(|client| client.take_promise_back());
+    }
+
     /// Runs `tell` for everyone who follows an upgrade, and drops whom it cannot be told.
     pub(super) fn for_each_follower(
         &mut self,

@@ -26,7 +26,7 @@ pub use inherited::Inherited;
 pub use patience::Patience;
 pub use preloaders::AdoptedPreloader;
 pub use ready_pipes::AdoptedPipe;
-pub use reexec::reexec;
+pub use reexec::{reexec, rehearse};
 #[cfg(any(test, fuzzing))]
 pub(crate) use {
     capture::capture_pool, listeners::typed as typed_address, merge::merge, workers::restore_living,

@@ -1,7 +1,7 @@
 //! Becoming the next image of this process.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use super::answer::Kind;
@@ -35,15 +35,7 @@ fn try_reexec(
     versions: &Versions,
     clients: &[BorrowedFd<'_>],
 ) -> Result<std::convert::Infallible, String> {
-    let text = snapshot.to_yaml();
-    verify(snapshot, &text)?;
-    let file = memory_file::with_content("einhorn-state", text.as_bytes())
-        .map_err(|error| format!("cannot keep the state in memory: {}", reason(&error)))?;
-    let written = memory_file::read_everything(file.as_fd(), text.len(), Duration::ZERO)
-        .map_err(|error| format!("cannot read the state back: {}", reason(&error)))?;
-    if written != text.as_bytes() {
-        return Err("the state in memory is not what was written".to_string());
-    }
+    let file = write_down(snapshot)?;
     let environment = instance.reload_environment();
     let words = instance.reexec_words();
     let mut arguments: Vec<CString> = words.iter().map(to_c).collect::<Result<_, _>>()?;
@@ -67,6 +59,27 @@ fn try_reexec(
     };
     let error = exec::exec(program, &arguments, &block(&environment), &keep, mask);
     Err(format!("cannot execute {}: {}", program.to_string_lossy(), reason(&error)))
+}
+
+/// Writes `snapshot` down as [`reexec`] would, to see whether that can be done.
+///
+/// # Errors
+/// Why it cannot.
+pub fn rehearse(snapshot: &Snapshot) -> Result<(), String> {
+    write_down(snapshot).map(drop)
+}
+
+fn write_down(snapshot: &Snapshot) -> Result<OwnedFd, String> {
+    let text = snapshot.to_yaml();
+    verify(snapshot, &text)?;
+    let file = memory_file::with_content("einhorn-state", text.as_bytes())
+        .map_err(|error| format!("cannot keep the state in memory: {}", reason(&error)))?;
+    let written = memory_file::read_everything(file.as_fd(), text.len(), Duration::ZERO)
+        .map_err(|error| format!("cannot read the state back: {}", reason(&error)))?;
+    if written != text.as_bytes() {
+        return Err("the state in memory is not what was written".to_string());
+    }
+    Ok(file)
 }
 
 /// What the next image would read must be what is meant: there is no second try.

@@ -128,7 +128,9 @@ fn it_works_while_the_master_reloads() {
     let next = folder.script("next", &body);
     let master = Launch::within(folder, &["-m", "0", "--reexec-as", &next], &IDLE).start();
     master.wait_for_up(1);
-    assert_eq!(script(&master, "reload").status, Some(0));
+    let mut command = shell(&master);
+    command.args(["-e", "reload"]).stdin(Stdio::null()).stdout(Stdio::piped());
+    let caller = start(command.stderr(Stdio::piped()));
     let waiting = master.folder.join("waiting");
     master.wait_until("it waits at the gate", || waiting.exists().then_some(()));
     let mut command = shell(&master);
@@ -139,6 +141,9 @@ fn it_works_while_the_master_reloads() {
     let said = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(output.status.code(), Some(0), "{said}");
     assert!(said.contains("1 of 1 up"), "{said}");
+    let output = caller.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "reloaded, generation 1\n");
 }
 
 #[test]
