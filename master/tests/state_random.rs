@@ -176,6 +176,7 @@ fn our_worker() -> impl Strategy<Value = OurWorker> {
             status: failed.then(|| "4 of 9: \u{e9}".to_owned()),
             ready_fd: failed.then_some(17),
             silent: newcomer && !failed,
+            lingering: failed,
             pinged_monotonic: spinup_monotonic.map(|start| start / 5),
         },
     )

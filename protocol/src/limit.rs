@@ -40,6 +40,9 @@ pub const SPAWN_INTERVAL_SECONDS_MAX: u64 = 30;
 pub const UPGRADE_CHECK_SECONDS_MAX: u64 = 60;
 /// Longest wait for the queue of a slot that goes, in seconds.
 pub const DRAIN_SECONDS_MAX: u64 = 10;
+/// How long a worker that was asked to stop, and that nothing ends, may take for it until the log
+/// says so, in seconds.
+pub const LINGER_SECONDS_TOLD: u64 = 300;
 /// Longest message between a master and a preloader.
 pub const PRELOAD_MESSAGE_BYTES_MAX: usize = 64 << 10;
 /// Most descriptors in one message to a preloader: what Linux takes (`SCM_MAX_FD`, unix(7)).

@@ -100,6 +100,7 @@ fn worker_as_json(context: &Context<'_>, worker: &Worker) -> Json {
         "recycling": worker.recycling,
         "uptime_seconds": context.now.since(worker.spinup_time).as_secs_f64(),
         "signaled": signals,
+        "stopping_seconds": stopping_for(context, worker).map(|time| time.as_secs_f64()),
         "due": context.pool.due(worker).map(|(what, at)| {
             json!({"what": what.name(), "seconds": left(context, at).as_secs_f64()})
         }),
@@ -235,6 +236,8 @@ fn listener_line((index, listener): (usize, &ListenerFacts)) -> String {
 
 fn cells(context: &Context<'_>, worker: &Worker) -> Vec<String> {
     let signals: Vec<&str> = worker.signaled.iter().map(|signal| signal.name()).collect();
+    let signals = if signals.is_empty() { "-".to_string() } else { signals.join(" ") };
+    let since = stopping_for(context, worker).map(|time| format!(" {} ago", span(time)));
     let ping = worker.pinged_at.map(|at| {
         let id = worker.request_shown().map(|id| format!(" ({id})"));
         format!("{} ago{}", span(context.now.since(at)), id.unwrap_or_default())
@@ -248,9 +251,15 @@ fn cells(context: &Context<'_>, worker: &Worker) -> Vec<String> {
         stage(context, worker).to_string(),
         span(context.now.since(worker.spinup_time)),
         due.unwrap_or_else(|| "-".to_string()),
-        if signals.is_empty() { "-".to_string() } else { signals.join(" ") },
+        format!("{signals}{}", since.unwrap_or_default()),
         ping.unwrap_or_else(|| "-".to_string()),
     ]
+}
+
+/// How long ago a worker that stops was asked to, or has said so.
+fn stopping_for(context: &Context<'_>, worker: &Worker) -> Option<Duration> {
+    let since = worker.last_signaled_at.filter(|_| worker.is_stopping())?;
+    Some(context.now.since(since))
 }
 
 /// The time left until `at`, by the monotonic clock.

@@ -279,6 +279,7 @@ fn our_worker(worker: &Worker) -> Option<(Pid, OurWorker)> {
             status: worker.status.clone(),
             ready_fd: None,
             silent: worker.silent,
+            lingering: worker.lingering,
             pinged_monotonic: worker.pinged_at.and_then(nanoseconds),
         },
     ))

@@ -199,6 +199,7 @@ fn worker(snapshot: &Snapshot, ours: &Ours, pid: Pid, child: &WorkerChild, now: 
     worker.status.clone_from(&known.status);
     worker.signaled = signaled;
     worker.silent = known.silent;
+    worker.lingering = known.lingering;
     worker.pinged_at =
         child.pinged_at.map(|wall| on_clock(moment_of(wall, now), known.pinged_monotonic, now));
     worker.pinged_request_id.clone_from(&child.pinged_request_id);

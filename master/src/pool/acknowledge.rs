@@ -6,6 +6,7 @@ use einhorn_protocol::{default, limit};
 
 use super::report::{Report, Why};
 use super::stale;
+use super::stop;
 use super::worker::{Pid, SpawnId, Worker};
 use super::{Action, Pool};
 use crate::moment::Moment;
@@ -49,7 +50,7 @@ impl Due {
 }
 
 /// The one deadline that `worker` has: to be up, to count, to have failed, to be stale, to be
-/// asked to stop after it drained, or to be killed.
+/// asked to stop after it drained, to be killed, or to be told of since nothing kills it.
 /// `soak` is what the upgrade in progress wants of its newcomers.
 pub(super) fn deadline_of(
     worker: &Worker,
@@ -59,7 +60,7 @@ pub(super) fn deadline_of(
 ) -> Option<Duration> {
     worker.pid?;
     if worker.is_stopping() {
-        return if worker.is_killed() { None } else { kill_deadline(worker, settings) };
+        return stop::deadline_of(worker, settings);
     }
     if let Some(draining) = worker.draining {
         let wait = Duration::from_secs(limit::DRAIN_SECONDS_MAX);
@@ -73,12 +74,6 @@ pub(super) fn deadline_of(
     }
     let wait = settings.ack_mode.timer().or_else(|| ack_timeout(worker, settings));
     wait.map(|wait| worker.spinup_time.monotonic.saturating_add(wait))
-}
-
-fn kill_deadline(worker: &Worker, settings: &Settings) -> Option<Duration> {
-    let grace =
-        settings.signal_timeout.or((worker.failed || worker.silent).then_some(FAILED_GRACE))?;
-    Some(worker.last_signaled_at?.monotonic.saturating_add(grace))
 }
 
 fn ack_timeout(worker: &Worker, settings: &Settings) -> Option<Duration> {
@@ -95,6 +90,7 @@ impl Pool {
     /// What becomes of `worker` if nothing happens to it, and when by the monotonic clock.
     pub fn due(&self, worker: &Worker) -> Option<(Due, Duration)> {
         let what = match self.settings.ack_mode.timer() {
+            _ if worker.is_stopping() && !stop::is_ended(worker, &self.settings) => return None,
             _ if worker.is_stopping() => Due::Killed,
             _ if worker.draining.is_some() => Due::Stopped,
             _ if worker.counts => Due::Stale,

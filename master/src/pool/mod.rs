@@ -289,7 +289,7 @@ impl Pool {
         while let Some(id) = self.deadlines.due(now.monotonic) {
             let Some(worker) = self.workers.get(&id) else { break };
             if worker.is_stopping() {
-                self.kill(now, id);
+                self.note_not_stopped(now, id);
             } else if worker.draining.is_some() {
                 self.give_draining_up(now, id);
             } else if worker.counts {

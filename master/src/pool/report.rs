@@ -13,7 +13,7 @@ use log::Level;
 use super::event::{RequestNumber, UpgradeMode};
 use super::stale::Cause;
 use super::upgrade::Failure;
-use super::worker::{Exit, Version};
+use super::worker::{Exit, Pid, Version};
 use crate::signal::Signal;
 
 pub use wording::{Count, Seconds};
@@ -128,6 +128,8 @@ pub enum Report {
     Died { worker: Name, exit: Exit },
     /// A worker that was asked to stop is gone.
     Stopped { worker: Name, exit: Exit },
+    /// A worker that was to stop lives, and nothing ends it.
+    Lingering { worker: Name, pid: Pid, waited: Duration },
     /// A worker gets a signal.
     Signaled { worker: Name, signal: Signal, why: Why },
     /// A worker serves its queue to the end before it goes.
@@ -201,6 +203,7 @@ impl Report {
             | Self::Died { .. }
             | Self::ReplacementFailed { .. }
             | Self::NotDrained { .. }
+            | Self::Lingering { .. }
             | Self::Stale { cause: Cause::Silent { .. }, .. }
             | Self::Signaled { why: Why::NotAcknowledged(_) | Why::StillAlive(_), .. }
             | Self::RollbackBegun { .. } => Level::Warn,
@@ -243,6 +246,7 @@ impl Report {
             Self::Started { .. } => Some(Kind::OfEachWorker("workers that were started")),
             Self::Acknowledged { .. } => Some(Kind::OfEachWorker("workers that were up")),
             Self::Stopped { .. } => Some(Kind::OfEachWorker("workers that stopped")),
+            Self::Lingering { .. } => Some(Kind::OfEachWorker("workers that do not stop")),
             _ => None,
         }
     }
@@ -262,6 +266,7 @@ impl Report {
             | Self::Signaled { .. }
             | Self::Draining { .. }
             | Self::NotDrained { .. }
+            | Self::Lingering { .. }
             | Self::Kept { .. }
             | Self::UpgradeBegun { .. }
             | Self::UpgradeProgress { .. }

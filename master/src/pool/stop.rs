@@ -1,11 +1,38 @@
 //! Asking workers to stop, and seeing to it that they do.
 
+use std::time::Duration;
+
+use einhorn_protocol::limit;
+
+use super::acknowledge::FAILED_GRACE;
 use super::memory::Rounds;
 use super::report::{Report, UpgradeEnd, Why};
-use super::worker::SpawnId;
+use super::worker::{SpawnId, Worker};
 use super::{Action, PendingReload, Pool, Reload, Stage};
 use crate::moment::Moment;
+use crate::settings::Settings;
 use crate::signal::Signal;
+
+/// When a worker that stops is killed, or told of since nothing ends it.
+pub(super) fn deadline_of(worker: &Worker, settings: &Settings) -> Option<Duration> {
+    let span = match grace(worker, settings) {
+        _ if worker.is_killed() => return None,
+        Some(grace) => grace,
+        None if worker.lingering => return None,
+        None => Duration::from_secs(limit::LINGER_SECONDS_TOLD),
+    };
+    Some(worker.last_signaled_at?.monotonic.saturating_add(span))
+}
+
+/// Whether a worker that stops is killed after a time.
+pub(super) fn is_ended(worker: &Worker, settings: &Settings) -> bool {
+    grace(worker, settings).is_some()
+}
+
+/// How long it has.
+fn grace(worker: &Worker, settings: &Settings) -> Option<Duration> {
+    settings.signal_timeout.or((worker.failed || worker.silent).then_some(FAILED_GRACE))
+}
 
 impl Pool {
     /// Sends `signal` and records it, so that `-t` holds from the first time on.
@@ -29,11 +56,19 @@ impl Pool {
         }
     }
 
-    /// It was asked, it had its time, it is still there.
-    pub(super) fn kill(&mut self, now: Moment, id: SpawnId) {
+    /// It was asked, it had its time, it is still there: it is killed, or told of once.
+    pub(super) fn note_not_stopped(&mut self, now: Moment, id: SpawnId) {
         let Some(worker) = self.workers.get(&id) else { return };
         let waited = worker.last_signaled_at.map(|at| now.since(at)).unwrap_or_default();
-        self.ask_to_stop(now, id, Signal::KILL, Why::StillAlive(waited));
+        if is_ended(worker, &self.settings) {
+            self.ask_to_stop(now, id, Signal::KILL, Why::StillAlive(waited));
+            return;
+        }
+        let pid = worker.pid;
+        self.change(id, |worker| worker.lingering = true);
+        if let Some(pid) = pid {
+            self.report(Report::Lingering { worker: self.name(id), pid, waited });
+        }
     }
 
     /// A worker ends of its own accord. One that was never up has failed all the same, when it

@@ -89,6 +89,8 @@ pub struct Worker {
     pub retiring: bool,
     /// When it was first asked to stop, or has said that it does.
     pub last_signaled_at: Option<Moment>,
+    /// It has been told of as one that does not stop.
+    pub lingering: bool,
     /// It did not come up in time, which is why it was asked to stop.
     pub failed: bool,
     /// Why another one is to take its place.
@@ -128,6 +130,7 @@ impl Worker {
             signaled: BTreeSet::new(),
             retiring: false,
             last_signaled_at: None,
+            lingering: false,
             failed: false,
             stale: None,
             recycling: false,

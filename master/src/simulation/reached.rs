@@ -9,7 +9,7 @@ pub(super) struct Reached {
 }
 
 /// Each of these must happen in every run of some length.
-pub(super) const WANTED: [&str; 29] = [
+pub(super) const WANTED: [&str; 30] = [
     "pid that comes again",
     "start that failed",
     "start told late",
@@ -32,6 +32,7 @@ pub(super) const WANTED: [&str; 29] = [
     "worker that is too old",
     "silent worker that pings again",
     "worker that retires",
+    "worker that does not stop",
     "slot that drained",
     "slot that drains for too long",
     "draining worker that is kept",

@@ -131,6 +131,7 @@ fn essence(worker: &Worker) -> Worker {
     essence.stale = worker.stale;
     essence.recycling = worker.recycling;
     essence.silent = worker.silent;
+    essence.lingering = worker.lingering;
     essence.pinged_at = worker.pinged_at.map(on_one_clock);
     essence.pinged_request_id.clone_from(&worker.pinged_request_id);
     essence.status.clone_from(&worker.status);

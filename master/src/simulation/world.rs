@@ -182,6 +182,7 @@ impl World {
             Report::ReplacementFailed { .. } => self.reached.note("replacement that failed"),
             Report::Retiring { counts: true, .. } => self.reached.note("worker that retires"),
             Report::NotDrained { .. } => self.reached.note("slot that drains for too long"),
+            Report::Lingering { .. } => self.reached.note("worker that does not stop"),
             Report::Kept { .. } => self.reached.note("draining worker that is kept"),
             _ => {}
         }

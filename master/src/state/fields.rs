@@ -177,5 +177,6 @@ record!(OurWorker, {
     Optional status,
     Optional ready_fd,
     Usual silent,
+    Usual lingering,
     Optional pinged_monotonic,
 });

@@ -468,6 +468,8 @@ pub struct OurWorker {
     pub ready_fd: Option<i32>,
     /// It has pinged, and then not for too long.
     pub silent: bool,
+    /// It has been told of as one that does not stop.
+    pub lingering: bool,
     /// Its last ping by the monotonic clock, in nanoseconds.
     pub pinged_monotonic: Option<u64>,
 }

@@ -121,6 +121,21 @@ fn status_says_what_is_due_and_when() {
     assert!(table.contains(", over in 0s") && table.contains(" killed in 5s "), "{table}");
 }
 
+/// Without a limit nothing is due of it, so it is shown since when.
+#[test]
+fn status_says_since_when_a_worker_is_to_stop() {
+    let mut pool = pool();
+    let settings = Settings { number: 1, ..pool.settings().clone() };
+    pool.handle(NOW, Event::SettingsChanged(settings));
+    let status = status_of(&pool);
+    assert_eq!(status["workers"][0]["stopping_seconds"], serde_json::Value::Null);
+    assert_eq!(status["workers"][1]["stopping_seconds"], 65.0);
+    assert_eq!(status["workers"][1]["due"], serde_json::Value::Null);
+    let table = ask_of(&pool, r#"{"command":"status"}"#);
+    let table = &reply(&table).message;
+    assert!(table.contains("stopping  1m05s   -    USR2 1m05s ago  -"), "{table}");
+}
+
 #[test]
 fn status_as_json_has_the_same() {
     let outcome = ask(r#"{"command":"status","args":["json"]}"#);

@@ -64,6 +64,12 @@ fn a_workers_life() {
         "worker 812 (index 2) exited: killed by SIGKILL; nobody asked it to",
     );
     check_progress(
+        &Report::Lingering { worker: worker(), pid: 812, waited: Duration::from_secs(300) },
+        Level::Warn,
+        "worker 812 (index 2) was to stop 300 s ago and still lives, and nothing ends it: give \
+         --signal-timeout (config signal_timeout does so at once), or kill -KILL 812",
+    );
+    check_progress(
         &Report::Stopped { worker: worker(), exit: Exit::Status(0) },
         Level::Info,
         "worker 812 (index 2) stopped: status 0",

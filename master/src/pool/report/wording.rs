@@ -118,6 +118,12 @@ impl fmt::Display for Report {
                 "the queue of worker {worker} is not empty after {} s; it is asked to stop anyway",
                 limit::DRAIN_SECONDS_MAX
             ),
+            Self::Lingering { worker, pid, waited } => write!(
+                f,
+                "worker {worker} was to stop {} ago and still lives, and nothing ends it: give \
+                 --signal-timeout (config signal_timeout does so at once), or kill -KILL {pid}",
+                Seconds(*waited)
+            ),
             Self::Kept { worker } => write!(f, "worker {worker} goes on: it is needed"),
             Self::SignaledAll { count, signal, why } => {
                 write!(f, "sent {signal} to {}: {why}", Count(*count, "worker"))

@@ -5,6 +5,7 @@ mod abandoned_slots;
 mod acknowledging;
 mod actions;
 mod culling;
+mod lingering;
 mod looks;
 mod progress;
 mod recycling;

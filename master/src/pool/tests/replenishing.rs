@@ -193,7 +193,7 @@ fn slow_stoppers_do_not_multiply() {
             USR2 w2
         6 target 4
         6 next
-            never
+            at 305
         7 exit w3
             spawn w4 index 3 v0"
         ),

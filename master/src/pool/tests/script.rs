@@ -221,6 +221,9 @@ fn tell(report: &Report, transcript: &mut String) {
         }
         Report::Draining { worker } => writeln!(transcript, "    drain {}", name(worker)),
         Report::NotDrained { worker } => writeln!(transcript, "    not drained {}", name(worker)),
+        Report::Lingering { worker, waited, .. } => {
+            writeln!(transcript, "    {} lingers since {} s", name(worker), waited.as_secs())
+        }
         Report::Kept { worker } => writeln!(transcript, "    keep {}", name(worker)),
         Report::FleetUp { .. } => writeln!(transcript, "    fleet up"),
         Report::ReplacementFailed { .. } => writeln!(transcript, "    the stale ones stay"),

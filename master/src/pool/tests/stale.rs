@@ -106,7 +106,7 @@ fn memory_is_looked_at_every_five_seconds() {
             measure w2
         12 rules
         12 next
-            never
+            at 307
         ",
     );
 }
@@ -181,7 +181,7 @@ fn a_stale_worker_that_falls_silent_stays_stale() {
         17 ack w2
             USR2 w1
         17 next
-            never
+            at 317
         ",
     );
 }
@@ -275,7 +275,7 @@ fn a_master_that_stops_looks_at_nobody() {
             TERM w0
             TERM w1
         3 next
-            never
+            at 303
         ",
     );
 }

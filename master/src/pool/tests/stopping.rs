@@ -33,7 +33,7 @@ fn stopping_signals_all_respawns_nobody_and_leaves_with_the_last() {
             USR2 w1
         6 exit w0
         6 next
-            never
+            at 305
         7 exit w1
             finish 0"
         ),
@@ -154,7 +154,7 @@ fn a_new_signal_timeout_holds_for_those_asked_already() {
         5 target 1
             USR2 w1
         5 next
-            never
+            at 305
         6 timeout 3
         6 next
             at 8"
