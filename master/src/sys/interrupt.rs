@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 
 /// SIGINT, readable from a descriptor. From its making on the signal is blocked in this
@@ -32,7 +32,7 @@ impl InterruptSource {
     pub fn new() -> io::Result<Self> {
         let mut set = SigSet::empty();
         set.add(Signal::SIGINT);
-        set.thread_block()?;
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         Ok(Self { descriptor: SignalFd::with_flags(&set, flags)? })
     }

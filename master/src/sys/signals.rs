@@ -9,7 +9,9 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, sigaction};
+use nix::sys::signal::{
+    SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, sigaction, sigprocmask,
+};
 use nix::sys::signalfd::{SfdFlags, SignalFd, siginfo};
 
 use super::process::{Pid, own_pid};
@@ -90,7 +92,8 @@ impl SignalSource {
         for signal in OF_THE_MASTER {
             set.add(nix::sys::signal::Signal::try_from(signal.number())?);
         }
-        set.thread_block()?;
+        // Not `SigSet::thread_block`, which never tells of an error.
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&set), None)?;
         // PIPE stays ignored for the time after an unblocking exec.
         for signal in OF_THE_MASTER.into_iter().filter(|signal| *signal != Signal::PIPE) {
             let signal = nix::sys::signal::Signal::try_from(signal.number())?;

@@ -50,6 +50,9 @@ const CALLS: &[(&str, i64)] = &[
     ("mkdir", libc::SYS_mkdirat),
     #[cfg(target_arch = "x86_64")]
     ("mkdir", libc::SYS_mkdir),
+    ("mmap", libc::SYS_mmap),
+    ("mmap", libc::SYS_mremap),
+    ("mmap", libc::SYS_brk),
     ("open", libc::SYS_openat),
     #[cfg(target_arch = "x86_64")]
     ("open", libc::SYS_open),
@@ -80,6 +83,7 @@ const CALLS: &[(&str, i64)] = &[
     ("shutdown", libc::SYS_shutdown),
     ("sigaction", libc::SYS_rt_sigaction),
     ("signalfd", libc::SYS_signalfd4),
+    ("sigprocmask", libc::SYS_rt_sigprocmask),
     ("socket", libc::SYS_socket),
     ("socketpair", libc::SYS_socketpair),
     ("stat", libc::SYS_statx),
@@ -100,9 +104,8 @@ pub(crate) fn unfailing() -> impl Iterator<Item = i64> {
 const UNFAILING: &[i64] = &[
     // Ends the descriptor whatever it returns.
     libc::SYS_close,
-    // Memory, which the language's runtime answers for: there is no going on without it.
-    libc::SYS_brk, libc::SYS_mmap, libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_mremap,
-    libc::SYS_madvise,
+    // Of memory that is there.
+    libc::SYS_munmap, libc::SYS_mprotect, libc::SYS_madvise,
     // Of the loader and the runtime, before anything of the master's own.
     #[cfg(target_arch = "x86_64")]
     libc::SYS_arch_prctl,
@@ -115,7 +118,6 @@ const UNFAILING: &[i64] = &[
     // The child does the same, and one of the two is first.
     libc::SYS_setpgid,
     // Cannot fail, by what they are asked.
-    libc::SYS_rt_sigprocmask,
     libc::SYS_getpid, libc::SYS_getppid, libc::SYS_geteuid, libc::SYS_getegid,
     libc::SYS_clock_gettime, libc::SYS_exit_group, libc::SYS_restart_syscall,
 ];

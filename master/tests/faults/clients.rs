@@ -4,12 +4,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::process::{Command, Stdio};
 
+use einhorn_protocol::limit;
 use rustix::process::getuid;
 use serde_json::json;
 
 use crate::kernel::Fault;
-use crate::support::IDLE;
-use crate::support::process::start;
+use crate::support::process::{Process, start};
+use crate::support::{IDLE, pids};
 use crate::table::{Case, rows};
 
 /// A user that nobody else is.
@@ -42,6 +43,9 @@ rows! {
         => "it writes the rest, when there is room";
     losing_a_writer: "the same", [], "send", [EPIPE, ECONNRESET, ENOBUFS]
         => "that connection is closed; others are served";
+    running_out_of_memory: "memory is asked for", [], "mmap", [ENOMEM]
+        => "it says how much it wanted and ends (SIGABRT), since nothing can be done without; \
+            workers serve on, as after any sudden end of a master";
 }
 
 fn taking_a_client_in(case: &Case) {
@@ -180,4 +184,18 @@ fn writing_again(case: &Case) {
 
 fn losing_a_writer(case: &Case) {
     loses_one(case, case.fault(), "is gone");
+}
+
+fn running_out_of_memory(case: &Case) {
+    let mut bench = case.start(&["-n", "2", "-m", "0"], &IDLE);
+    let workers: Vec<Process> =
+        pids(&bench.master.wait_for_up(2)).into_iter().map(Process::of).collect();
+    let mut client = bench.master.client();
+    bench.kernel.fail(case.fault());
+    // The room for a line that long is not there yet. It may end in the middle of it.
+    let _ = client.try_send(&vec![b'x'; limit::LINE_BYTES_MAX / 2]);
+    assert_eq!(bench.master.wait(), 128 + libc::SIGABRT);
+    bench.master.wait_for_line("memory allocation of");
+    bench.lift();
+    assert!(workers.iter().all(Process::lives));
 }

@@ -52,7 +52,6 @@ const WITHOUT: &[(&str, &str)] = &[
     ("other_pipes::of_process", "of the check under a Ruby launcher: an error is a no"),
     ("other_pipes::OtherPipe::content", "of the check under a Ruby launcher: an error is a no"),
     ("other_pipes::OtherPipe::wait_for_end", "of the check under a Ruby launcher: an error is a no"),
-    ("socket::resolve", "its calls are the C library's, and are others on each system"),
 ];
 
 fn rows() -> impl Iterator<Item = &'static Row> {

@@ -16,6 +16,9 @@ mod log;
 mod outer;
 mod preload;
 mod processes;
+#[path = "../pseudo_terminal/mod.rs"]
+#[allow(dead_code, reason = "it is shared with tests that need more of it")]
+mod pseudo_terminal;
 mod reload;
 mod seccomp;
 mod start;
@@ -26,6 +29,7 @@ mod table;
 mod takeover;
 mod workers;
 
+use self::support::process::start;
 use self::table::Row;
 
 /// The table, part by part.

@@ -2,9 +2,11 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::kernel::Kernel;
+use crate::pseudo_terminal::Terminal;
 use crate::seccomp::Scope;
 use crate::support::{Folder, IDLE, Launch};
 use crate::table::{Case, rows};
@@ -18,6 +20,8 @@ rows! {
         [EAGAIN, ENOBUFS, EINTR] => "the same";
     waiting_for_a_reply: "einhornsh waits for a reply", ["interrupt::wait"], "poll", [EINTR]
         => "it waits on";
+    reading_a_terminal: "einhornsh reads from a terminal", [], "read", [EINTR]
+        => "it reads again; what is typed is not lost";
 }
 
 /// The master above is this process.
@@ -72,4 +76,29 @@ fn shell(case: &Case, words: &[&str], typed: &str) -> (Option<i32>, String, usiz
 fn waiting_for_a_reply(case: &Case) {
     let (status, said, met) = shell(case, &["-e", "ehlo"], "");
     assert!(status == Some(0) && said.contains("einhorn") && met > 0, "{status:?} {met} {said}");
+}
+
+fn reading_a_terminal(case: &Case) {
+    let bench = case.start(&["-m", "0"], &IDLE);
+    bench.master.wait_for_up(1);
+    let (program, socket) =
+        (Path::new(env!("CARGO_BIN_EXE_einhornsh")), bench.master.socket.as_path());
+    let mut kernel = None;
+    let arguments = ["-d", socket.to_str().unwrap()];
+    let mut terminal = Terminal::start_prepared(program, &arguments, &[], |command| {
+        let scope = Scope::These(crate::calls::numbers(case.call));
+        kernel = Some(Kernel::over(command, &scope));
+    });
+    let kernel = kernel.unwrap();
+    for fault in [case.fault(), case.fault().of_children()] {
+        kernel.fail(fault.descriptor(0, "/dev/").times(3));
+    }
+    terminal.wait_for_prompt();
+    terminal.press("status\r");
+    terminal.stdout.wait_for("1 of 1 up");
+    assert_eq!(kernel.lift(), 3, "nothing has failed");
+    terminal.wait_for_prompt();
+    terminal.press("quit\r");
+    let (status, screen, _) = terminal.finish();
+    assert_eq!(status, Some(0), "{screen}");
 }

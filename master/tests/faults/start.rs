@@ -63,6 +63,9 @@ rows! {
     listening_to_signals: "signals are listened to", ["signals::SignalSource::new"], "signalfd",
         [EMFILE, ENFILE, ENOMEM]
         => "it does not start: `cannot listen to signals`; its files are removed";
+    blocking_signals: "signals are blocked, to be listened to", ["signals::SignalSource::new"],
+        "sigprocmask", [EPERM]
+        => "it does not start: `cannot listen to signals`; its files are removed";
     making_the_poll: "the event loop is set up", [], "epoll_create", [EMFILE, ENFILE, ENOMEM]
         => "it does not start: `cannot set the event loop up`; its files are removed";
     filling_the_poll: "the event loop is set up", [], "epoll_ctl", [ENOMEM, ENOSPC]
@@ -89,6 +92,8 @@ rows! {
         [EMFILE, ENFILE] => "it does not start: `--allow-uid NAME`, and why";
     knowing_a_group: "a group is looked up (`--allow-gid NAME`)", ["credentials::gid_of"], "open",
         [EMFILE, ENFILE] => "it does not start: `--allow-gid NAME`, and why";
+    knowing_a_host: "a host is looked up (`-b HOST:PORT`)", ["socket::resolve"], "open",
+        [EMFILE, ENFILE] => "it does not start: `cannot bind HOST:PORT`, and what the resolver says";
     knowing_the_former_master: "the pid file that is there is read", ["files::read_plain"], "open",
         [EACCES, EMFILE] => "it starts, without a word about who it named";
     opening_a_working_folder: "the workers' folder is opened (`--chdir`)", ["files::open_folder"],
@@ -230,15 +235,25 @@ fn asking_for_senders(case: &Case) {
 
 /// All that a master makes at its start.
 fn everything(case: &Case, words: &str) {
+    everything_but(case, case.fault(), words);
+}
+
+fn everything_but(case: &Case, fault: crate::kernel::Fault, words: &str) {
     let folder = Folder::new();
     let path = format!("unix:{}", folder.word("workers.sock"));
     let options = ["-m", "notify", "-b", &path, "-b", "127.0.0.1:0"];
-    let line = case.refused(Launch::within(folder, &options, &IDLE), case.fault());
+    let line = case.refused(Launch::within(folder, &options, &IDLE), fault);
     assert!(line.contains(words) && line.contains(&case.reason()), "{line}");
 }
 
 fn listening_to_signals(case: &Case) {
     everything(case, "cannot listen to signals");
+}
+
+fn blocking_signals(case: &Case) {
+    // The C library asks for others.
+    let fault = case.fault().argument(0, libc::SIG_BLOCK.into());
+    everything_but(case, fault, "cannot listen to signals");
 }
 
 fn making_the_poll(case: &Case) {
@@ -325,6 +340,13 @@ fn knowing_a_user(case: &Case) {
 fn knowing_a_group(case: &Case) {
     let fault = case.fault().path(1, "/etc/");
     refuses(case, &["-m", "0", "--allow-gid", "daemon"], fault, "--allow-gid daemon: ");
+}
+
+fn knowing_a_host(case: &Case) {
+    let fault = case.fault().path(1, "/etc/");
+    let launch = Launch::new(&["-m", "0", "-b", "localhost:0"], &IDLE);
+    let line = case.refused(launch, fault);
+    assert!(line.contains("cannot bind localhost:0: "), "{line}");
 }
 
 fn knowing_the_former_master(case: &Case) {

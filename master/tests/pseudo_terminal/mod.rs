@@ -34,8 +34,18 @@ pub(crate) struct Screen {
 
 impl Terminal {
     /// Starts `program` with `arguments`; the terminal controls it.
-    #[allow(clippy::disallowed_methods, reason = "the program under test is no worker")]
     pub(crate) fn start(program: &Path, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::start_prepared(program, arguments, environment, |_| ())
+    }
+
+    /// The same, where something is to be done to the command before.
+    #[allow(clippy::disallowed_methods, reason = "the program under test is no worker")]
+    pub(crate) fn start_prepared(
+        program: &Path,
+        arguments: &[&str],
+        environment: &[(&str, &str)],
+        prepare: impl FnOnce(&mut Command),
+    ) -> Self {
         let keyboard =
             openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&keyboard).unwrap();
@@ -58,6 +68,7 @@ impl Terminal {
             .stdin(terminal.try_clone().unwrap())
             .stderr(terminal)
             .stdout(Stdio::piped());
+        prepare(&mut command);
         let mut child = crate::start(&mut command);
         // Its copies of the terminal would keep the screen from ending.
         drop(command);
