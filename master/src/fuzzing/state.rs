@@ -11,7 +11,7 @@ use super::{RECORDED_STATES, message, owned};
 use crate::handover::{capture_pool, merge, restore_living};
 use crate::moment::{Moment, WallTime};
 use crate::options::{self, Invocation, Launch};
-use crate::pool::{Action, Event, Pool, Worker, standing};
+use crate::pool::{Action, Event, Pool, SpawnId, Standing, standing};
 use crate::state::{
     AckTimer, Child, ClientConnection, Config, Note, OurClient, OurFile, OurListener, OurPreloader,
     OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
@@ -111,13 +111,7 @@ fn check_course(pool: &Pool) {
     assert!(pool.census().modern_unsignaled() <= target, "the excess is retired at once");
     match pool.upgrade() {
         None => {
-            let stays = |worker: &&Worker| {
-                worker.version != pool.version()
-                    && worker.signaled.is_empty()
-                    && worker.draining.is_none()
-            };
-            let staying = pool.workers().filter(stays).map(|worker| worker.id);
-            assert_eq!(staying.collect::<Vec<_>>(), [], "old ones are retired outside an upgrade");
+            assert_eq!(staying(pool), [], "old ones are retired outside an upgrade");
             assert_eq!(pool.version(), pool.committed());
         }
         Some(upgrade) if upgrade.rollback.is_some() => {
@@ -129,6 +123,13 @@ fn check_course(pool: &Pool) {
         }
     }
     assert!(pool.upgrade().is_none() || pool.census().recycling() == 0);
+}
+
+/// Old workers that go on and do not even drain.
+fn staying(pool: &Pool) -> Vec<SpawnId> {
+    let old = [Standing::OldUnproven, Standing::OldServing];
+    let old = old.into_iter().flat_map(|standing| pool.census().of(standing));
+    old.filter(|id| pool.worker(*id).is_some_and(|worker| worker.draining.is_none())).collect()
 }
 
 /// Another reload straight away takes everything over as it is.
@@ -255,5 +256,46 @@ fn our_everything() -> Ours {
         last_spinup_monotonic: Some(6),
         old_last_spinup_monotonic: Some(7),
         ..Ours::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A state of version 1 in which the only worker is of version 0, changed by `edit`.
+    fn with_an_old_one(edit: impl FnOnce(&mut WorkerChild, &mut OurWorker)) -> Snapshot {
+        let mut child = WorkerChild { acked: true, ..WorkerChild::default() };
+        let mut worker = OurWorker::default();
+        edit(&mut child, &mut worker);
+        let ours = Ours { committed_version: 1, workers: [(4, worker)].into(), ..Ours::default() };
+        Snapshot {
+            version: 1,
+            children: [(4, Child::Worker(child))].into(),
+            ours: Some(ours),
+            ..Snapshot::default()
+        }
+    }
+
+    /// Who stays in the pool that it becomes, before and after that has settled.
+    fn stay(snapshot: &Snapshot) -> (usize, usize) {
+        let mut pool = restore_living(snapshot, &launch(), NOW, |_| Ok(ChildState::Living));
+        assert_eq!((pool.version(), pool.workers().count()), (1, 1));
+        let before = staying(&pool).len();
+        assert_eq!(before, pool.census().old(), "nobody drains yet");
+        pool.handle(NOW, Event::Adopted);
+        (before, staying(&pool).len())
+    }
+
+    #[test]
+    fn an_old_worker_stays_until_it_is_asked_to_stop_or_says_that_it_does() {
+        assert_eq!(stay(&with_an_old_one(|_, _| ())), (1, 0));
+        let asked = with_an_old_one(|child, _| child.signaled = ["USR2".to_owned()].into());
+        assert_eq!(stay(&asked), (0, 0));
+        let retires = with_an_old_one(|_, worker| worker.retiring = true);
+        assert_eq!(stay(&retires), (0, 0));
+        for snapshot in [asked, retires] {
+            run(snapshot.to_yaml().as_bytes());
+        }
     }
 }
