@@ -5,6 +5,7 @@
 //! real descriptors and children, and looks at what it is given from all sides.
 #![expect(clippy::disallowed_methods, reason = "tests start and time the processes they observe")]
 
+mod hostile;
 mod into_ours;
 mod into_ruby;
 mod recipe;

@@ -59,18 +59,23 @@ fn objects_bombs_and_depths() {
     check(MANUAL.replace(":config:", ":config: !ruby/hash:ActiveSupport"), "ActiveSupport");
     check(format!(":state: {}{}\n", "[".repeat(100_000), "]".repeat(100_000)), "nest");
     check(format!(":state:\n{}\n", deep(5000)), "nest");
-    let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
-    for level in 1..12 {
-        let below = vec![format!("*a{}", level - 1); 10].join(", ");
-        let _ = writeln!(bomb, "a{level}: &a{level} [{below}]");
-    }
-    check(bomb, "values");
+    check(bomb(""), "values");
     let text = "x".repeat(1 << 20);
     check(format!("a: &a {text}\nb: [{}]\n", vec!["*a"; 1000].join(", ")), "bytes");
 }
 
+/// Aliases of aliases, indented by `by`.
+pub(crate) fn bomb(by: &str) -> String {
+    let mut bomb = format!("{by}a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let below = vec![format!("*a{}", level - 1); 10].join(", ");
+        let _ = writeln!(bomb, "{by}a{level}: &a{level} [{below}]");
+    }
+    bomb
+}
+
 /// Mappings in mappings, a line each.
-fn deep(levels: usize) -> String {
+pub(crate) fn deep(levels: usize) -> String {
     (1..levels).fold(String::new(), |text, level| text + &" ".repeat(level) + ":a:\n")
 }
 
