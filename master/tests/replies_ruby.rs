@@ -8,7 +8,7 @@ mod ruby;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
-use einhorn_master::commands::{Context, ListenerFacts, Rights, TABLE, run};
+use einhorn_master::commands::{Context, ListenerFacts, Rights, TABLE, introduction, run};
 use einhorn_master::control::{Dialect, Reply, Request, ReturnAddress, encode_request};
 use einhorn_master::moment::{Moment, WallTime};
 use einhorn_master::pool::{Action, Event, Pool, SpawnId};
@@ -118,6 +118,7 @@ impl Round {
             now: NOW,
             pid: 42,
             title: &self.texts[0],
+            introduction: &introduction(42, &self.texts[0]),
             generation: 3,
             verbosity: 1,
             check_until: None,

@@ -21,14 +21,14 @@ static FACTS: LazyLock<Vec<(&'static str, Value)>> = LazyLock::new(|| {
     ]
 });
 
+/// What a master says of itself.
+pub fn introduction(pid: i32, title: &str) -> String {
+    format!("This is einhorn {}, pid {pid}, running {title}.", env!("CARGO_PKG_VERSION"))
+}
+
 pub(super) fn ehlo(context: &Context<'_>, request: &Request) -> Outcome {
     let user = request.user.as_deref().unwrap_or("stranger");
-    let message = format!(
-        "Welcome, {user}! This is einhorn {}, pid {}, running {}.",
-        env!("CARGO_PKG_VERSION"),
-        context.pid,
-        context.title
-    );
+    let message = format!("Welcome, {user}! {}", context.introduction);
     Outcome::reply(Reply { extra: Cow::Borrowed(&*FACTS), ..Reply::done(message) })
 }
 

@@ -22,6 +22,7 @@ use std::time::Duration;
 use einhorn_protocol::{command, error_code};
 use log::Level;
 
+pub use self::greeting::introduction;
 use crate::control::{Reply, Request};
 use crate::moment::Moment;
 use crate::pool::{Event, Pid, Pool};
@@ -63,6 +64,8 @@ pub struct Context<'a> {
     pub pid: i32,
     /// `-c`, or the program and its arguments.
     pub title: &'a str,
+    /// What it says of itself to whoever greets it, made once.
+    pub introduction: &'a str,
     /// How often the master has re-executed itself.
     pub generation: u64,
     /// 0 debug, 1 info, 2 errors only.

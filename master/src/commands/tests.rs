@@ -64,6 +64,7 @@ fn ask_with(
         now: NOW.after(Duration::from_secs(65)),
         pid: 42,
         title: "shop",
+        introduction: &introduction(42, "shop"),
         generation: 3,
         verbosity: 1,
         check_until: Some(NOW.after(Duration::from_secs(90)).monotonic),

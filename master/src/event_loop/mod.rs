@@ -33,15 +33,15 @@ use self::outer_master::OuterMaster;
 pub use self::poll::EventPoll;
 use self::preload::Preloads;
 use self::readiness::Readiness;
-use crate::commands::ListenerFacts;
+use crate::commands::{ListenerFacts, introduction};
 use crate::handover::{Check, Kind};
 use crate::instance::Instance;
 use crate::moment::Moment;
 use crate::pool::{Event, PendingReload, Pool};
 use crate::settings::Settings;
 use crate::spawn::Versions;
-use crate::sys::clock;
 use crate::sys::signals::SignalSource;
+use crate::sys::{clock, process};
 
 const SIGNALS: Token = Token(0);
 const COMMAND_SOCKET: Token = Token(1);
@@ -75,6 +75,7 @@ pub struct Master {
     next_program: CString,
     outer: Option<OuterMaster>,
     title: String,
+    introduction: String,
     listener_facts: Vec<ListenerFacts>,
     log_is_registered: bool,
     exit: Option<u8>,
@@ -92,11 +93,13 @@ impl Master {
         selector: EventPoll,
     ) -> Self {
         let EventPoll { poll, of_clients, of_pipes } = selector;
+        let title = facts::title(&instance);
         Self {
             clients: Clients::new(of_clients),
             readiness: Readiness::new(of_pipes),
             outer: OuterMaster::find(&instance.environment),
-            title: facts::title(&instance),
+            introduction: introduction(process::own_pid(), &title),
+            title,
             listener_facts: facts::listeners(&instance),
             poll,
             signals,

@@ -93,6 +93,7 @@ impl Master {
             now,
             pid: own_pid(),
             title: &self.title,
+            introduction: &self.introduction,
             generation: self.instance.generation,
             verbosity: crate::log::verbosity(),
             check_until: self.check_until(),

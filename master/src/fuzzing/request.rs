@@ -167,6 +167,7 @@ fn check_command(request: &Request, rights: Rights) {
         now: NOW,
         pid: 42,
         title: "shop",
+        introduction: &commands::introduction(42, "shop"),
         generation: 3,
         verbosity: 1,
         check_until: None,
