@@ -183,7 +183,9 @@ fn meaning(reply: &Reply, id: Option<&Value>) -> Value {
         }
     }
     entries.extend(reply.error.map(|code| (key::ERROR.into(), code.into())));
-    entries.extend(reply.extra.iter().map(|(key, value)| ((*key).into(), value.clone())));
+    let fixed = reply.fixed.iter().flat_map(|fixed| fixed.entries());
+    let others = reply.extra.iter().chain(fixed);
+    entries.extend(others.map(|(key, value)| ((*key).into(), value.clone())));
     Value::Mapping(entries)
 }
 

@@ -1,24 +1,23 @@
 //! `ehlo` and `help`.
 
-use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use einhorn_protocol::{PROTOCOL_EDITION, key};
 
 use super::{Context, Outcome, TABLE};
-use crate::control::{Reply, Request};
+use crate::control::{FixedKeys, Reply, Request};
 use crate::psych::Value;
 
 /// What this master can do beyond the protocol of 2012, for programs that ask.
 const CAPABILITIES: [&str; 6] = ["json", "error", "status", "abort", "set_workers", "recycle"];
 
 /// What it is told beside the greeting, the same every time.
-static FACTS: LazyLock<Vec<(&'static str, Value)>> = LazyLock::new(|| {
+static FACTS: LazyLock<FixedKeys> = LazyLock::new(|| {
     let capabilities = CAPABILITIES.iter().map(|name| Value::from(*name)).collect();
-    vec![
+    FixedKeys::new(vec![
         (key::PROTOCOL, Value::Integer(PROTOCOL_EDITION.into())),
         (key::CAPABILITIES, Value::Sequence(capabilities)),
-    ]
+    ])
 });
 
 /// What a master says of itself.
@@ -29,7 +28,7 @@ pub fn introduction(pid: i32, title: &str) -> String {
 pub(super) fn ehlo(context: &Context<'_>, request: &Request) -> Outcome {
     let user = request.user.as_deref().unwrap_or("stranger");
     let message = format!("Welcome, {user}! {}", context.introduction);
-    Outcome::reply(Reply { extra: Cow::Borrowed(&*FACTS), ..Reply::done(message) })
+    Outcome::reply(Reply { fixed: Some(&*FACTS), ..Reply::done(message) })
 }
 
 pub(super) fn help(_: &Context<'_>, _: &Request) -> Outcome {

@@ -183,9 +183,8 @@ fn ehlo_greets_by_name_and_tells_what_it_can() {
     for words in ["ann", "42", "shop", env!("CARGO_PKG_VERSION")] {
         assert!(reply.message.contains(words), "{words}");
     }
-    assert!(
-        reply.extra.iter().any(|(key, value)| *key == "protocol" && *value == Value::Integer(1))
-    );
+    let facts = reply.fixed.unwrap().entries();
+    assert!(facts.iter().any(|(key, value)| *key == "protocol" && *value == Value::Integer(1)));
 }
 
 #[test]

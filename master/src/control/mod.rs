@@ -23,5 +23,5 @@ pub use dialect::{Dialect, Malformed, decode_reply, encode_request};
 pub use input::{LineBuffer, LineTooLong};
 pub use notification::Notification;
 pub use output::Overrun;
-pub use reply::Reply;
+pub use reply::{FixedKeys, Reply};
 pub use request::{Refusal, Request};

@@ -3,8 +3,6 @@
 //! Ruby clients find `message`, `request_id` and `wait` under string keys, JSON clients one
 //! line of JSON, and clients that unescape JSON find nothing to unescape in it.
 
-use std::borrow::Cow;
-
 use einhorn_protocol::{framing, key};
 
 use super::address::ReturnAddress;
@@ -22,13 +20,39 @@ pub struct Reply {
     /// More replies to the same request follow. Only told to a request that has an id.
     pub wait: bool,
     /// Further keys, for programs.
-    pub extra: Cow<'static, [(&'static str, Value)]>,
+    pub extra: Vec<(&'static str, Value)>,
+    /// Others, which never change.
+    pub fixed: Option<&'static FixedKeys>,
+}
+
+/// Keys that every reply of a kind repeats, written once.
+#[derive(Debug, PartialEq)]
+pub struct FixedKeys {
+    entries: Vec<(&'static str, Value)>,
+    json: Vec<u8>,
+}
+
+impl FixedKeys {
+    /// These, in this order.
+    pub fn new(entries: Vec<(&'static str, Value)>) -> Self {
+        let mut json = Vec::new();
+        let mut object = Object::go_on(&mut json);
+        for (name, value) in &entries {
+            object.value(name, value);
+        }
+        Self { entries, json }
+    }
+
+    /// The keys with their values.
+    pub fn entries(&self) -> &[(&'static str, Value)] {
+        &self.entries
+    }
 }
 
 impl Reply {
     /// The last reply to a request that went well.
     pub fn done(message: impl Into<String>) -> Self {
-        Self { message: message.into(), error: None, wait: false, extra: Cow::Borrowed(&[]) }
+        Self { message: message.into(), error: None, wait: false, extra: Vec::new(), fixed: None }
     }
 
     /// A reply that others follow.
@@ -45,7 +69,7 @@ impl Reply {
     /// The same reply with one key more.
     #[must_use]
     pub fn with(mut self, key: &'static str, value: Value) -> Self {
-        self.extra.to_mut().push((key, value));
+        self.extra.push((key, value));
         self
     }
 
@@ -76,8 +100,11 @@ impl Reply {
         if let Some(code) = self.error {
             object.text(key::ERROR, code);
         }
-        for (name, value) in &*self.extra {
+        for (name, value) in &self.extra {
             object.value(name, value);
+        }
+        if let Some(fixed) = self.fixed {
+            object.entries(&fixed.json);
         }
         object.end();
         out.push(b'\n');
@@ -93,6 +120,7 @@ impl Reply {
         }
         entries.extend(self.error.map(|code| (key::ERROR, code.into())));
         entries.extend(self.extra.iter().cloned());
+        entries.extend(self.fixed.iter().flat_map(|fixed| fixed.entries.iter().cloned()));
         let mapping = entries.into_iter().map(|(name, value)| (name.into(), value)).collect();
         out.extend(framing::escape(psych::write(&Value::Mapping(mapping)).as_bytes()));
     }
@@ -100,6 +128,8 @@ impl Reply {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use einhorn_protocol::error_code;
     use proptest::prelude::*;
 
@@ -142,6 +172,22 @@ mod tests {
             &json(Value::String("a%b".into())),
             "{\"message\":\"no\",\"request_id\":\"a\\u0025b\",\"error\":\"malformed\",\"n\":1}\n",
         );
+    }
+
+    #[test]
+    fn keys_that_never_change_come_last_in_both_languages() {
+        static FIXED: LazyLock<FixedKeys> = LazyLock::new(|| {
+            let list = Value::Sequence(vec!["50%".into(), Value::Null]);
+            FixedKeys::new(vec![("k", 1.into()), ("l", list)])
+        });
+        let reply = Reply { fixed: Some(&*FIXED), ..Reply::done("ok") }.with("a", true.into());
+        let line =
+            "{\"message\":\"ok\",\"request_id\":7,\"a\":true,\"k\":1,\"l\":[\"50\\u0025\",null]}\n";
+        check(&reply, &json(Value::Integer(7)), line);
+        let line = "---%0Amessage: ok%0Arequest_id: 7%0Aa: true%0Ak: 1%0Al:%0A- 50%25%0A-%0A";
+        let yaml = String::from_utf8(reply.encode(&yaml(Value::Integer(7)))).unwrap();
+        assert_eq!(yaml.trim_end(), line);
+        assert_eq!(FIXED.entries().len(), 2);
     }
 
     #[test]

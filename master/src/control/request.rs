@@ -53,7 +53,7 @@ impl Request {
         let text = framing::unescape(line);
         let (dialect, message) = dialect::read(line, &text, &Limits::request());
         match message {
-            Ok(entries) => Fields { entries, dialect }.into_request(),
+            Ok(entries) => Fields::of(entries).into_request(dialect),
             Err(malformed) => Err(Refusal::malformed(dialect, &malformed)),
         }
     }
@@ -111,56 +111,60 @@ impl Refusal {
     }
 }
 
-/// A message on its way to a request.
-struct Fields<'t> {
-    entries: Entries<'t>,
-    dialect: Dialect,
+/// What a message says, on its way to a request.
+#[derive(Default)]
+struct Fields {
+    command: Option<Value>,
+    args: Option<Value>,
+    id: Option<Value>,
+    request_id: Option<Value>,
+    pid: Option<Value>,
+    user: Option<Value>,
 }
 
-impl Fields<'_> {
-    fn into_request(mut self) -> Result<Request, Refusal> {
-        let command = self.take(key::COMMAND);
-        let is_ping = matches!(&command, Some(Value::String(name)) if name == command::WORKER_PING);
-        let (id, request_id) = self.take_ids(is_ping)?;
-        let address = ReturnAddress { dialect: self.dialect, id };
+impl Fields {
+    /// Keys are unique; those that nobody knows are left out, and `null` counts as absent.
+    fn of(entries: Entries<'_>) -> Self {
+        let mut fields = Self::default();
+        for (name, value) in entries {
+            let field = match &*name {
+                key::COMMAND => &mut fields.command,
+                key::ARGS => &mut fields.args,
+                key::ID => &mut fields.id,
+                key::REQUEST_ID => &mut fields.request_id,
+                key::PID => &mut fields.pid,
+                key::USER => &mut fields.user,
+                _ => continue,
+            };
+            *field = Some(value).filter(|value| !matches!(value, Value::Null));
+        }
+        fields
+    }
+
+    fn into_request(self, dialect: Dialect) -> Result<Request, Refusal> {
+        for (name, id) in [(key::ID, &self.id), (key::REQUEST_ID, &self.request_id)] {
+            if let Some(problem) = id.as_ref().and_then(id_problem) {
+                let address = ReturnAddress::anonymous(dialect);
+                return Err(Refusal::bad_arguments(address, format!("`{name}` {problem}")));
+            }
+        }
+        // Some clients put their id under the key `request_id`, which a worker's ping uses for
+        // something else.
+        let is_ping = self.command.as_ref().and_then(Value::as_str) == Some(command::WORKER_PING);
+        let id = if is_ping { self.id } else { self.id.or_else(|| self.request_id.clone()) };
+        let address = ReturnAddress { dialect, id };
         let refuse = |message| Refusal::bad_arguments(address.clone(), message);
-        let command = name(command).map_err(refuse)?;
-        let args = strings(self.take(key::ARGS)).map_err(refuse)?;
+        let command = name(self.command).map_err(refuse)?;
+        let args = strings(self.args).map_err(refuse)?;
         Ok(Request {
             command,
             args,
-            pid: self.take(key::PID),
-            user: self.take(key::USER).and_then(printable),
-            request_id,
-            dialect: self.dialect,
+            pid: self.pid,
+            user: self.user.and_then(printable),
+            request_id: self.request_id,
+            dialect,
             id: address.id,
         })
-    }
-
-    /// The value under the string key `name`; `null` counts as absent.
-    fn take(&mut self, name: &str) -> Option<Value> {
-        let entry = self.entries.iter_mut().find(|(key, _)| key == name)?;
-        Some(std::mem::replace(&mut entry.1, Value::Null)).filter(|value| *value != Value::Null)
-    }
-
-    /// The id to answer under, and the key `request_id`. Some clients put their id there,
-    /// which a worker's ping uses for something else.
-    fn take_ids(&mut self, is_ping: bool) -> Result<(Option<Value>, Option<Value>), Refusal> {
-        let id = self.take_id(key::ID)?;
-        let request_id = self.take_id(key::REQUEST_ID)?;
-        let id = if is_ping { id } else { id.or_else(|| request_id.clone()) };
-        Ok((id, request_id))
-    }
-
-    fn take_id(&mut self, name: &str) -> Result<Option<Value>, Refusal> {
-        let id = self.take(name);
-        match id.as_ref().and_then(id_problem) {
-            None => Ok(id),
-            Some(problem) => Err(Refusal::bad_arguments(
-                ReturnAddress::anonymous(self.dialect),
-                format!("`{name}` {problem}"),
-            )),
-        }
     }
 }
 

@@ -48,6 +48,16 @@ impl<'o> Object<'o> {
         Self { out, before: b'{' }
     }
 
+    /// What is written are further entries of an object that is there.
+    pub(crate) fn go_on(out: &'o mut Vec<u8>) -> Self {
+        Self { out, before: b',' }
+    }
+
+    /// Entries that [`Self::go_on`] began, behind at least one.
+    pub(crate) fn entries(&mut self, written: &[u8]) {
+        self.out.extend_from_slice(written);
+    }
+
     pub(crate) fn text(&mut self, name: &str, text: &str) {
         json_string::append(self.name(name), text);
     }
