@@ -31,9 +31,12 @@ VERSIONS = $(if $(findstring musl,$(TRIPLE)),rustc 1.93 $(shell rustc --version 
 PACKED = $(shell printf '%s %s\n' $(VERSIONS) | sort -CV && \
 	echo '-C link-arg=-Wl,-z,pack-relative-relocs')
 
+# glibc takes the memory that the master's speed costs.
+STATIC_CONFIG = $(if $(findstring musl,$(TRIPLE)),,--config 'profile.release.package.einhorn.opt-level="z"')
+
 .PHONY: static
 static: ## the same without shared libraries, target/TRIPLE/release/einhorn
-	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --target $(TRIPLE) -p einhorn
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --target $(TRIPLE) $(STATIC_CONFIG) -p einhorn
 
 .PHONY: demo
 demo: ## the main job in ten seconds: serve, upgrade under load, stop
