@@ -22,7 +22,7 @@ const BYTES_A_WORKER_WANTED: f64 = 1024.0;
 /// What is still going on after the start has ended by then.
 const SETTLE: Duration = Duration::from_secs(2);
 const WATCHED: Duration = Duration::from_secs(10);
-const WATCHED_QUICK: Duration = Duration::from_secs(3);
+const WATCHED_QUICK: Duration = Duration::from_secs(2);
 const CLIENTS: usize = 100;
 
 pub(crate) fn memory(setup: &Setup) -> Result<Vec<Row>> {
