@@ -36,7 +36,7 @@ STATIC_CONFIG = $(if $(findstring musl,$(TRIPLE)),,--config 'profile.release.pac
 
 .PHONY: static
 static: ## the same without shared libraries, target/TRIPLE/release/einhorn
-	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --target $(TRIPLE) $(STATIC_CONFIG) -p einhorn
+	RUSTFLAGS="$(STATIC_FLAGS)" $(CARGO) build --release --target $(TRIPLE) $(STATIC_CONFIG) -p einhorn $(STATIC_ONLY)
 
 .PHONY: demo
 demo: ## the main job in ten seconds: serve, upgrade under load, stop
@@ -121,7 +121,7 @@ IS_QUICK = $(filter-out 0,$(QUICK))
 .PHONY: bench
 bench: ## the measurements, as ratios to a floor in the same run (QUICK=1: under two minutes)
 	# The last of the static program's build is one link: the other build has the second processor.
-	$(MAKE) --no-print-directory static &
+	$(MAKE) --no-print-directory static STATIC_ONLY="--bin einhorn" &
 	static=$$!
 	$(CARGO) build --profile measure -p time_server -p einhorn-c -p einhorn-bench --lib \
 		--bin time_server --bin bench --bin bench_worker --bin heavy
