@@ -38,6 +38,8 @@ use self::setup::Setup;
 type Part = fn(&Setup) -> Result<Vec<Row>>;
 
 const PEERS: &str = "peers";
+/// They take long: a quick look does without, unless it asks for them.
+const NOT_QUICK: [&str; 2] = ["preloaded", PEERS];
 
 /// In the order of the table; [`PEERS`] comes after them.
 const PARTS: &[(&str, Part)] = &[
@@ -82,8 +84,12 @@ fn run() -> Result<()> {
     };
     let begun = Instant::now();
     let say = |name: &str| eprintln!("[{:>3} s] {name}", begun.elapsed().as_secs());
+    let wants = |part| {
+        let is_left_out = is_quick && arguments.parts.is_empty() && NOT_QUICK.contains(&part);
+        arguments.wants(part) && !is_left_out
+    };
     for (name, part) in PARTS {
-        if arguments.wants(name) {
+        if wants(name) {
             say(name);
             // Workers that nobody waited for are no part of what comes now.
             setup.done.drain()?;
@@ -97,8 +103,7 @@ fn run() -> Result<()> {
             }
         }
     }
-    // They take minutes: a quick look does without, unless it asks for them.
-    if arguments.wants(PEERS) && !(is_quick && arguments.parts.is_empty()) {
+    if wants(PEERS) {
         say(PEERS);
         report.peers = peers::run(&setup, |name| say(&format!("  {name}")))?;
     }

@@ -82,7 +82,7 @@ impl Report {
 
     fn markdown(&self) -> String {
         let quick = if self.is_quick {
-            "\nFew rounds, one language preloaded, nothing beside it (`QUICK=1`).\n"
+            "\nFew rounds, nothing preloaded, nothing beside it (`QUICK=1`).\n"
         } else {
             ""
         };
