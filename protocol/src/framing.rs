@@ -45,12 +45,6 @@ pub fn unescape(line: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(message)
 }
 
-/// Where the first newline is. Code that is optimised for speed, unlike that of most who call it.
-#[must_use]
-pub fn newline(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,7 +4,6 @@
 //! Invariant: after every complete line has been taken, less than one line of the greatest
 //! length is kept.
 
-use einhorn_protocol::framing;
 use thiserror::Error;
 
 /// Capacity that an empty buffer keeps for the next line; anything above is given back.
@@ -104,7 +103,7 @@ impl LineBuffer {
     /// The index of the first newline that was not taken. Remembers how far it has looked.
     fn find_newline(&mut self) -> Option<usize> {
         let unseen = self.bytes.get(self.scanned..)?;
-        if let Some(offset) = framing::newline(unseen) {
+        if let Some(offset) = unseen.iter().position(|&byte| byte == b'\n') {
             self.scanned += offset;
             return Some(self.scanned);
         }
