@@ -178,6 +178,7 @@ fn serve(
     master.begin(event);
     // Workers are on their way by now, and nothing more in theirs.
     if is_new {
+        master.see_files();
         master.count_processors(processors);
     }
     let _title = show_title(master.title());
@@ -204,7 +205,7 @@ fn begin(
     }
     let sockets = sockets(&launch, environment, inherited)?;
     let environment = without_sockets(environment);
-    let source = Source::new(cmd.clone(), environment.clone(), folder);
+    let source = Source::unseen(cmd.clone(), environment.clone(), folder);
     let wanted = WantedFiles::of(&launch, |name| environment.get(name).map(OsString::from))?;
     let allowed = Allowed::of(&launch)?;
     let opened = start::open(&wanted, sockets, launch.settings.backlog, &allowed)?;

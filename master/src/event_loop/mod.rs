@@ -81,6 +81,8 @@ pub struct Master {
     exit: Option<u8>,
     /// When what the system has refused to tell is asked for again.
     ask_again_at: Option<Duration>,
+    /// Whether the loop runs: there may be clients.
+    serves: bool,
 }
 
 impl Master {
@@ -114,6 +116,7 @@ impl Master {
             log_is_registered: false,
             exit: None,
             ask_again_at: None,
+            serves: false,
         }
     }
 
@@ -135,6 +138,11 @@ impl Master {
         self.begin_checks();
     }
 
+    /// As [`Versions::see_files`].
+    pub fn see_files(&mut self) {
+        self.versions.see_files();
+    }
+
     /// As [`crate::options::Launch::count_processors`], for what has begun already: starting all workers does not
     /// depend on it.
     pub fn count_processors(&mut self, count: impl FnOnce() -> NonZeroU32) {
@@ -151,6 +159,7 @@ impl Master {
     /// # Errors
     /// The poll fails, which it does not do for anything that comes from outside.
     pub fn run(mut self) -> io::Result<Ended> {
+        self.serves = true;
         self.take_signals();
         self.reap();
         self.accept_clients();

@@ -74,9 +74,15 @@ impl Master {
             listeners: &listeners,
             descriptors: &descriptors,
             parent_death: self.parent_death(),
+            alone: self.is_first_and_only(),
             ..Own::default()
         };
         self.versions.start(version, own)
+    }
+
+    /// Whether the worker that is about to start is the only one, and nobody is served yet.
+    fn is_first_and_only(&self) -> bool {
+        !self.serves && self.instance.generation == 0 && self.pool.workers().nth(1).is_none()
     }
 
     /// Sees to it that a worker's slot has its sockets, and says which slot it is.

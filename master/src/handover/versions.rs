@@ -69,6 +69,7 @@ fn source(known: &OurVersion, inherited: &mut Inherited, own: &Environment) -> S
         kept: kept.is_some(),
         folder: folder(known, inherited),
         files: known.files.iter().map(deployed).collect(),
+        seen: true,
     }
 }
 

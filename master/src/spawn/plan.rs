@@ -12,6 +12,7 @@ use super::environment::{SharedEnvironment, Variable};
 use crate::signal::Signal;
 use crate::sys::limits::OpenFiles;
 use crate::sys::process::{self, Inherit, Pid, SpawnPlan};
+use crate::sys::vfork;
 
 /// Why a command cannot be that of a worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,6 +58,8 @@ pub struct Own<'a> {
     /// Words of the command that name a file which is elsewhere by now, and where; 0 is the
     /// program.
     pub moved: &'a [(usize, CString)],
+    /// The master may stand still until it runs, see [`vfork::spawn_alone`].
+    pub alone: bool,
 }
 
 /// The worker that a check is about.
@@ -141,7 +144,7 @@ impl WorkerPlan {
         plan.nice = self.rules.nice;
         plan.open_files = self.rules.open_files;
         plan.shell_for_plain_text = true;
-        process::spawn(&plan)
+        if own.alone { vfork::spawn_alone(&plan) } else { process::spawn(&plan) }
     }
 
     /// Starts a check of a worker, which finds what that finds, and ends with the master. What it

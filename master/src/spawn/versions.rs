@@ -56,6 +56,8 @@ pub struct Source {
     pub folder: Option<WorkingFolder>,
     /// Its files as they were when it began.
     pub files: Vec<Deployed>,
+    /// Its files were looked at.
+    pub seen: bool,
 }
 
 impl Source {
@@ -65,8 +67,25 @@ impl Source {
         environment: Environment,
         folder: Option<WorkingFolder>,
     ) -> Self {
-        let files = Deployed::of(&command, folder.as_ref());
-        Self { command, environment, kept: false, folder, files }
+        let mut source = Self::unseen(command, environment, folder);
+        source.see();
+        source
+    }
+
+    /// One whose files are looked at when its first worker is on its way, so that this one does not
+    /// wait for it.
+    pub fn unseen(
+        command: Vec<OsString>,
+        environment: Environment,
+        folder: Option<WorkingFolder>,
+    ) -> Self {
+        Self { command, environment, kept: false, folder, files: Vec::new(), seen: false }
+    }
+
+    fn see(&mut self) {
+        if !std::mem::replace(&mut self.seen, true) {
+            self.files = Deployed::of(&self.command, self.folder.as_ref());
+        }
     }
 
     /// Files that are no more what they were, and are nowhere else.
@@ -251,10 +270,17 @@ impl Versions {
         if found.iter().any(|(_, place)| *place == Whereabouts::Gone) {
             self.warn_of_overwritten(version);
         }
-        let Entry { source, plan, .. } = self.entries.get(&version).ok_or_else(unknown)?;
+        let Entry { source, plan, .. } = self.entries.get_mut(&version).ok_or_else(unknown)?;
         let moved = moved(found);
         let folder = source.folder.as_ref().map(AsFd::as_fd);
-        plan.start(&Own { folder, moved: &moved, ..own })
+        let started = plan.start(&Own { folder, moved: &moved, ..own });
+        source.see();
+        started
+    }
+
+    /// Looks at the files of those versions that were not looked at yet.
+    pub fn see_files(&mut self) {
+        self.entries.values_mut().for_each(|entry| entry.source.see());
     }
 }
 

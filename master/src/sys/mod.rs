@@ -33,6 +33,7 @@ pub mod signals;
 pub mod socket;
 pub mod terminal;
 pub mod title;
+pub mod vfork;
 
 pub use reason::reason;
 

@@ -188,7 +188,7 @@ impl OwnPid {
 }
 
 /// A [`SpawnPlan`] in the form in which the child needs it.
-struct Child<'a> {
+pub(super) struct Child<'a> {
     program: &'a CStr,
     arguments: Pointers<'a>,
     environment: Pointers<'a>,
@@ -204,10 +204,13 @@ struct Child<'a> {
     parent_death: Option<(libc::c_int, Pid)>,
     nice: Option<i32>,
     open_files: Option<libc::rlimit>,
+    /// It tells nobody what failed, but in `failed`, and ends.
+    silent: bool,
+    failed: Cell<bool>,
 }
 
 impl<'a> Child<'a> {
-    fn prepare(plan: &SpawnPlan<'a>) -> Self {
+    pub(super) fn prepare(plan: &SpawnPlan<'a>) -> Self {
         let shell = || {
             let rest = plan.arguments.iter().skip(1).copied();
             Pointers::of([c"sh", plan.program].into_iter().chain(rest))
@@ -235,12 +238,25 @@ impl<'a> Child<'a> {
                 rlim_cur: limit.soft.unwrap_or(libc::RLIM_INFINITY),
                 rlim_max: limit.hard.unwrap_or(libc::RLIM_INFINITY),
             }),
+            silent: false,
+            failed: Cell::new(false),
         }
     }
 
+    /// As one that is told to say nothing, see [`Child::failed`].
+    pub(super) fn silent(self) -> Self {
+        Self { silent: true, ..self }
+    }
+
+    /// Whether a silent child, in this memory, had anything to say.
+    pub(super) fn failed(&self) -> bool {
+        self.failed.get()
+    }
+
     /// # Safety
-    /// Only in the child of a fork. It allocates nothing, takes no lock and does not unwind.
-    unsafe fn run(&mut self) -> ! {
+    /// Only in the child of a fork, or of a clone whose parent stands still. It allocates nothing,
+    /// takes no lock and does not unwind.
+    pub(super) unsafe fn run(&mut self) -> ! {
         // SAFETY: every call is async-signal-safe (signal-safety(7)) or a bare system call;
         // all pointers are to memory that was prepared before the fork.
         unsafe {
@@ -353,11 +369,17 @@ impl<'a> Child<'a> {
         }
     }
 
-    /// Writes `text`, the program's name and the error's to standard error, in one piece.
+    /// Writes `text`, the program's name and the error's to standard error, in one piece. A silent
+    /// child ends instead.
     ///
     /// # Safety
     /// As [`Child::run`].
     unsafe fn say(&self, text: &[u8], error: libc::c_int) {
+        if self.silent {
+            self.failed.set(true);
+            // SAFETY: it ends this process at once.
+            unsafe { libc::_exit(EXIT_CANNOT_RUN) };
+        }
         let mut digits = [0; DIGITS];
         let parts = [
             text,

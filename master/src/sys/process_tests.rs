@@ -6,6 +6,7 @@ use super::*;
 use crate::sys::children::{self, ChildState, Exit, ExitStatus};
 use crate::sys::own_process::alone;
 use crate::sys::signals::{self, SignalSource};
+use crate::sys::vfork::spawn_alone;
 use crate::sys::{descriptor, limits, priority};
 
 fn c(text: &str) -> CString {
@@ -16,13 +17,24 @@ fn shell(script: &str) -> [CString; 3] {
     [c("sh"), c("-c"), c(script)]
 }
 
-/// Runs a plan with its output and errors in a pipe, and returns both ends of the story.
+/// Runs a plan with its output and errors in a pipe, by both ways of starting it, and returns both
+/// ends of the story.
+#[track_caller]
 fn run(plan: &SpawnPlan<'_>) -> (String, ExitStatus) {
+    let copied = run_by(spawn, plan);
+    assert_eq!(run_by(spawn_alone, plan), copied);
+    copied
+}
+
+fn run_by(
+    start: fn(&SpawnPlan<'_>) -> io::Result<Pid>,
+    plan: &SpawnPlan<'_>,
+) -> (String, ExitStatus) {
     let (reader, writer) = descriptor::pipe().unwrap();
     let mut plan = plan.clone();
     plan.stdio[1] = Some(writer.as_fd());
     plan.stdio[2] = Some(writer.as_fd());
-    let pid = spawn(&plan).unwrap();
+    let pid = start(&plan).unwrap();
     drop(plan);
     drop(writer);
     let mut text = String::new();
@@ -102,12 +114,14 @@ fn descriptors_change_their_numbers_in_any_order() {
         let mut expect: Vec<String> =
             order.iter().map(|&(place, to)| format!("{to} {}", what(&ends[place]))).collect();
         expect.sort();
-        let (text, status) = run(&plan);
-        assert_eq!(status, ExitStatus::Exited(0), "{text}");
-        let mut found: Vec<String> = text.lines().map(str::to_owned).collect();
-        found.retain(|line| !line.starts_with("1 ") && !line.starts_with("2 "));
-        found.sort();
-        assert_eq!(found, expect, "{order:?}");
+        for start in [spawn, spawn_alone] {
+            let (text, status) = run_by(start, &plan);
+            assert_eq!(status, ExitStatus::Exited(0), "{text}");
+            let mut found: Vec<String> = text.lines().map(str::to_owned).collect();
+            found.retain(|line| !line.starts_with("1 ") && !line.starts_with("2 "));
+            found.sort();
+            assert_eq!(found, expect, "{order:?}");
+        }
     }
     assert!(ends.iter().all(|end| descriptor::is_close_on_exec(end.as_fd()).unwrap()));
 }
@@ -145,12 +159,14 @@ fn standard_streams_may_be_exchanged() {
         let (reader, writer) = descriptor::pipe().unwrap();
         (reader, File::from(writer))
     };
-    io::Write::write_all(&mut writer, b"in\n").unwrap();
+    io::Write::write_all(&mut writer, b"in\nin\n").unwrap();
     drop(writer);
     let arguments = shell("read line; echo $line; echo err >&2");
     let mut plan = SpawnPlan::new(c"/bin/sh", &arguments);
     plan.stdio[0] = Some(input.as_fd());
-    assert_eq!(run(&plan).0, "in\nerr\n");
+    for start in [spawn, spawn_alone] {
+        assert_eq!(run_by(start, &plan).0, "in\nerr\n");
+    }
 
     // Standard error becomes what standard output was, which needs care with the order.
     let (reader, writer) = descriptor::pipe().unwrap();
