@@ -11,9 +11,9 @@ use std::ptr;
 
 use super::process::{Child, Pid, SpawnPlan, spawn};
 
-/// As [`spawn`], but the program runs when this returns, if it can be executed. For a process that is started
-/// alone by one that has nobody to serve yet: several start sooner by [`spawn`], side by side, and
-/// a file system that does not answer holds this thread up.
+/// As [`spawn`], but the program runs when this returns, if it can be executed. For a process that
+/// is started alone by one that has nobody to serve yet: several start sooner by [`spawn`], side by
+/// side, and a file system that does not answer holds this thread up.
 ///
 /// # Errors
 /// Those of fork(2).

@@ -110,6 +110,12 @@ rows! {
         [EACCES, EIO] => "it does not start: `cannot bind ADDRESS`";
     finding_the_real_program: "the real path of the program is found", [], "readlink",
         [EACCES, EIO] => "it starts; a rollback would take what is at the path then";
+    starting_the_only_worker: "the only worker of a new master is started",
+        ["vfork::spawn_alone"], "fork", [EAGAIN, ENOMEM, EPERM]
+        => "it is started as workers are later; only if that fails too it says so and tries again";
+    running_the_only_worker: "the only worker of a new master becomes its program",
+        ["vfork::spawn_alone"], "execve", [EACCES, ENOMEM, EIO]
+        => "it is started once more, as workers are later; only if that fails too it says so";
     keeping_a_spare: "a descriptor is kept to spare", [], "open", [EMFILE, EACCES]
         => "it starts without one";
 }
@@ -131,6 +137,22 @@ fn starts(case: &Case, options: &[&str], fault: crate::kernel::Fault) -> crate::
 }
 
 const QUICK: [&str; 2] = ["-m", "0"];
+
+fn starting_the_only_worker(case: &Case) {
+    starts_at_the_second_try(case, case.fault().times(1));
+}
+
+fn running_the_only_worker(case: &Case) {
+    starts_at_the_second_try(case, case.fault().of_children().times(1));
+}
+
+#[track_caller]
+fn starts_at_the_second_try(case: &Case, fault: crate::kernel::Fault) {
+    let bench = starts(case, &QUICK, fault);
+    let log = bench.master.log.text();
+    assert!(!log.contains("cannot"), "{log}");
+    bench.lift();
+}
 
 fn marking_descriptors(case: &Case) {
     refuses(case, &QUICK, case.fault(), "cannot mark open descriptors");
