@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use einhorn_bench::programs;
 use rustix::process::Signal;
 
+use super::OURS;
 use super::running::Place;
 use crate::setup::Setup;
 
@@ -54,7 +55,7 @@ const RUBY: &str = "Ruby";
 pub(super) static TOOLS: [Tool; 15] = [
     Tool {
         family: NATIVE,
-        name: "einhorn",
+        name: OURS,
         worker: "bench_worker serve",
         procedure: "upgrade",
         program: |place| place.einhorn.clone(),
@@ -118,7 +119,7 @@ pub(super) static TOOLS: [Tool; 15] = [
     },
     Tool {
         family: PYTHON,
-        name: "einhorn",
+        name: OURS,
         worker: "uvicorn, one process each",
         procedure: "upgrade",
         program: |place| place.einhorn.clone(),
@@ -215,7 +216,7 @@ pub(super) static TOOLS: [Tool; 15] = [
     },
     Tool {
         family: NODE,
-        name: "einhorn",
+        name: OURS,
         worker: "node app.js",
         procedure: "upgrade",
         program: |place| place.einhorn.clone(),
@@ -257,7 +258,7 @@ pub(super) static TOOLS: [Tool; 15] = [
     },
     Tool {
         family: RUBY,
-        name: "einhorn",
+        name: OURS,
         worker: "puma, one process each, 8 threads",
         procedure: "upgrade",
         program: |place| place.einhorn.clone(),
