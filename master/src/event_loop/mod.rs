@@ -81,6 +81,8 @@ pub struct Master {
     exit: Option<u8>,
     /// When what the system has refused to tell is asked for again.
     ask_again_at: Option<Duration>,
+    /// Whose turn is not over yet; kept for its memory.
+    served: Vec<Token>,
     /// Whether the loop runs: there may be clients.
     serves: bool,
 }
@@ -116,6 +118,7 @@ impl Master {
             log_is_registered: false,
             exit: None,
             ask_again_at: None,
+            served: Vec::new(),
             serves: false,
         }
     }

@@ -20,9 +20,18 @@ use crate::sys::process::{self, own_pid};
 /// Requests of one client that are carried out in one turn.
 const REQUESTS_A_TURN: usize = 32;
 
+/// Clients that are read before the first of them is answered.
+const TURNS_AT_ONCE: usize = 64;
+
+/// Bytes of replies that are enough to begin to answer.
+const UNSENT_AT_ONCE: usize = 64 << 10;
+
 impl Master {
-    /// Gives everyone who is ready one turn.
+    /// Gives everyone who is ready one turn. Several are read before the first of them is
+    /// answered: whoever is answered wants the processor, and interrupts the rest.
     pub(super) fn serve_clients(&mut self, now: Moment) {
+        let mut served = std::mem::take(&mut self.served);
+        let mut unsent = 0;
         for _ in 0..self.clients.round() {
             let Some(token) = self.clients.next_ready() else { continue };
             // A worker may speak as soon as its pid is on its way.
@@ -30,6 +39,19 @@ impl Master {
                 self.read_preloaders();
             }
             self.serve_requests(now, token);
+            served.push(token);
+            unsent += self.clients.get(token).map_or(0, |client| client.connection.pending().len());
+            if served.len() >= TURNS_AT_ONCE || unsent >= UNSENT_AT_ONCE {
+                self.end_turns(&mut served);
+                unsent = 0;
+            }
+        }
+        self.end_turns(&mut served);
+        self.served = served;
+    }
+
+    fn end_turns(&mut self, served: &mut Vec<Token>) {
+        for token in served.drain(..) {
             self.clients.end_turn(token);
         }
     }
