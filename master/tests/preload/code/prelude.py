@@ -64,9 +64,10 @@ def serve(up=lambda: None):
     up()
     while True:
         ready = select.select([stopped] + listeners, [], [])[0]
-        if stopped in ready:
+        # A signal's number is read: others wake it up too, some before their handler runs.
+        if stopped in ready and signal.SIGUSR2 in os.read(stopped, 64):
             return 0
-        for listener in ready:
+        for listener in (one for one in ready if one != stopped):
             try:
                 client, _ = listener.accept()
             except BlockingIOError:
