@@ -108,21 +108,42 @@ impl Seen {
     }
 }
 
+/// A client's connection to the server.
+pub struct Connection(BufReader<TcpStream>);
+
+impl Connection {
+    /// Connects to `port` of this machine.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub fn open(port: u16) -> Result<Self, Failure> {
+        let stream =
+            TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("connect: {e}"))?;
+        stream.set_read_timeout(Some(LONG)).map_err(|error| error.to_string())?;
+        stream.set_nodelay(true).map_err(|error| error.to_string())?;
+        Ok(Self(BufReader::new(stream)))
+    }
+
+    /// Sends a request and waits for its answer: the pid in it, and whether the server closes the
+    /// connection after it.
+    ///
+    /// # Errors
+    /// When there is no answer, or one that is no success.
+    pub fn ask(&mut self, keep: bool) -> Result<(u32, bool), Failure> {
+        let connection = if keep { "keep-alive" } else { "close" };
+        let request = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
+        self.0.get_mut().write_all(request.as_bytes()).map_err(|error| error.to_string())?;
+        answer(&mut self.0)
+    }
+}
+
 /// Requests on one connection until the server says that it is the last, or the load is over.
 fn connection(port: u16, keep: bool, seen: &Seen) -> Result<(), Failure> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).map_err(|e| format!("connect: {e}"))?;
-    stream.set_read_timeout(Some(LONG)).map_err(|error| error.to_string())?;
-    stream.set_nodelay(true).map_err(|error| error.to_string())?;
-    let mut stream = BufReader::new(stream);
+    let mut connection = Connection::open(port)?;
     for earlier in 0.. {
         let last = !keep || seen.over.load(Ordering::SeqCst);
-        let connection = if last { "close" } else { "keep-alive" };
-        let request = format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: {connection}\r\n\r\n");
-        let (pid, closes) = stream
-            .get_mut()
-            .write_all(request.as_bytes())
-            .map_err(|error| error.to_string())
-            .and_then(|()| answer(&mut stream))
+        let (pid, closes) = connection
+            .ask(!last)
             .map_err(|error| format!("after {earlier} answers on the connection: {error}"))?;
         seen.answered.fetch_add(1, Ordering::SeqCst);
         seen.on_kept.fetch_add(u64::from(earlier > 0), Ordering::SeqCst);

@@ -5,7 +5,7 @@
 
 use einhorn_conformance::{
     columns::{Column, master_program, project},
-    load::Load,
+    load::{Connection, Load},
     master::{Launch, Master},
     output::{Failure, must, until},
     proc,
@@ -22,6 +22,8 @@ use std::{
 const ANSWERS: u64 = 100;
 const UPGRADES: usize = 5;
 const WORKERS: usize = 2;
+/// Connections that are open and silent while the workers are replaced.
+const UNREAD: usize = 4;
 
 /// What is asked of a server.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -87,13 +89,40 @@ fn enough(load: &Load) -> Result<(), Failure> {
     until("too few answers", || (load.seen().answered() >= before + ANSWERS).then_some(()))
 }
 
-fn run(column: &Column, options: &str, folder: &Path, demand: Demand) -> Result<(), Failure> {
+fn start(column: &Column, options: &str, folder: &Path) -> Result<(Master, u16), Failure> {
     LazyLock::force(&MASTER);
     let fixed = format!("-b 127.0.0.1:0 -n {WORKERS} -s 0.1 --chdir {}", text(folder));
     let mut master = Launch::new(column, &format!("{fixed} {options}"), "").start()?;
     until("it was not up", || all_up(&master.state().ok()?))
         .map_err(|error| format!("{error}:\n{}", master.log()))?;
     let port = port(&master)?;
+    Ok((master, port))
+}
+
+fn upgrade(master: &mut Master) -> Result<(), Failure> {
+    let said = master.send("upgrade")?.last()?;
+    must(said.contains("done"), || format!("{said}\n{}", master.log()))
+}
+
+/// Connections that the workers have accepted and are asked on only after an upgrade.
+fn run_unread(column: &Column, options: &str, folder: &Path) -> Result<(), Failure> {
+    let (mut master, port) = start(column, options, folder)?;
+    let old = master.state()?;
+    let unread: Result<Vec<_>, _> = (0..UNREAD).map(|_| Connection::open(port)).collect();
+    // The queue is in order: who is answered came after them.
+    Connection::open(port)?.ask(false)?;
+    upgrade(&mut master)?;
+    for mut connection in unread? {
+        let (worker, _) = connection.ask(false)?;
+        must(old.contains_key(&worker), || format!("{worker} answered, which is new"))?;
+    }
+    until("an old worker did not end", || {
+        old.keys().all(|&worker| !proc::is_alive(worker)).then_some(())
+    })
+}
+
+fn run(column: &Column, options: &str, folder: &Path, demand: Demand) -> Result<(), Failure> {
+    let (mut master, port) = start(column, options, folder)?;
     let load = match demand {
         Demand::Everything => Load::start(port),
         Demand::FreshConnections | Demand::Little => Load::on_fresh_connections(port),
@@ -101,8 +130,7 @@ fn run(column: &Column, options: &str, folder: &Path, demand: Demand) -> Result<
     for _ in 0..UPGRADES {
         enough(&load)?;
         let old = master.state()?;
-        let said = master.send("upgrade")?.last()?;
-        must(said.contains("done"), || format!("{said}\n{}", master.log()))?;
+        upgrade(&mut master)?;
         let gone = || old.keys().all(|&worker| !proc::is_alive(worker)).then_some(());
         until("an old worker did not end", gone)?;
     }
@@ -133,6 +161,12 @@ fn check_in(folder: &Path, name: &'static str, options: &str, command: &str, dem
 }
 
 #[track_caller]
+fn check_unread(name: &'static str, options: &str, command: &str) {
+    run_unread(&column(name, command), options, &folder())
+        .unwrap_or_else(|failure| panic!("{name}: {failure}"));
+}
+
+#[track_caller]
 fn check(name: &'static str, options: &str, command: &str, demand: Demand) {
     check_in(&folder(), name, options, command, demand);
 }
@@ -155,20 +189,38 @@ fn hypercorn() {
     check("hypercorn", "--listen-fds -m 2", command, Demand::Little);
 }
 
+const PUMA: &str = "puma -q -C puma.rb --bind-to-activated-sockets=only config.ru";
+const NODE: &str = "node http_fd.js";
+const FASTIFY: &str = "node fastify_fd.js";
+
 #[test]
 fn puma() {
-    let command = "puma -q --bind-to-activated-sockets=only config.ru";
-    check("puma", "--listen-fds -m 2", command, Demand::FreshConnections);
+    check("puma", "--listen-fds -m 2", PUMA, Demand::Everything);
+}
+
+#[test]
+fn puma_answers_on_connections_it_has_not_read_from() {
+    check_unread("puma", "--listen-fds -m 2", PUMA);
 }
 
 #[test]
 fn node_http() {
-    check("node", "--listen-fds", "node http_fd.js", Demand::FreshConnections);
+    check("node", "--listen-fds", NODE, Demand::FreshConnections);
+}
+
+#[test]
+fn node_http_answers_on_connections_it_has_not_read_from() {
+    check_unread("node", "--listen-fds", NODE);
 }
 
 #[test]
 fn fastify() {
-    check("fastify", "--listen-fds", "node fastify_fd.js", Demand::FreshConnections);
+    check("fastify", "--listen-fds", FASTIFY, Demand::FreshConnections);
+}
+
+#[test]
+fn fastify_answers_on_connections_it_has_not_read_from() {
+    check_unread("fastify", "--listen-fds", FASTIFY);
 }
 
 #[test]
