@@ -1,7 +1,6 @@
 //! The state of another master: whatever it says, it is refused or becomes a pool that is in
 //! order, which can be written and read again.
 
-use std::collections::BTreeSet;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
@@ -11,7 +10,8 @@ use super::{RECORDED_STATES, message, owned};
 use crate::handover::{capture_pool, merge, restore_living};
 use crate::moment::{Moment, WallTime};
 use crate::options::{self, Invocation, Launch};
-use crate::pool::{Action, Event, Pool, SpawnId, Standing, standing};
+use crate::pool::invariants::{check_census, check_settled};
+use crate::pool::{Action, Event, Pool};
 use crate::state::{
     AckTimer, Child, ClientConnection, Config, Note, OurClient, OurFile, OurListener, OurPreloader,
     OurUpgrade, OurVersion, OurWorker, Ours, Rules, Snapshot, WorkerChild,
@@ -72,7 +72,7 @@ fn check_pool(snapshot: &Snapshot) {
         _ => Ok(ChildState::Unknown),
     };
     let mut pool = restore_living(snapshot, &launch, NOW, look);
-    check_order(&pool);
+    check_census(&pool);
     pool.handle(NOW, Event::Adopted);
     let mut actions = 0;
     while let Some(action) = pool.poll_action() {
@@ -82,54 +82,10 @@ fn check_pool(snapshot: &Snapshot) {
             assert!(pid > 0, "a signal for more than one process");
         }
     }
-    check_order(&pool);
-    check_course(&pool);
+    // What no course of events leads to is not taken from a state either.
+    check_census(&pool);
+    check_settled(&pool);
     check_written(&pool, &launch);
-}
-
-/// Each worker has an index of its own and is in one place of the census; there is a version to
-/// go back to only while there is an upgrade.
-fn check_order(pool: &Pool) {
-    let mut indexes = BTreeSet::new();
-    for worker in pool.workers() {
-        assert!(indexes.insert(worker.index), "index {} is there twice", worker.index);
-        let filed = standing(worker, pool.version());
-        let is_filed = pool.census().of(filed).any(|id| id == worker.id);
-        assert!(is_filed, "{worker} is not filed as {filed:?}");
-    }
-    assert_eq!(pool.census().alive(), indexes.len(), "each is filed once");
-}
-
-/// Once it has settled it is where the policy itself can bring it: what no course of events leads
-/// to is not taken from a state either.
-fn check_course(pool: &Pool) {
-    let target = pool.settings().number as usize;
-    if pool.is_stopping() {
-        assert!(pool.upgrade().is_none() && pool.pending_reload().is_none());
-        return;
-    }
-    assert!(pool.census().modern_unsignaled() <= target, "the excess is retired at once");
-    match pool.upgrade() {
-        None => {
-            assert_eq!(staying(pool), [], "old ones are retired outside an upgrade");
-            assert_eq!(pool.version(), pool.committed());
-        }
-        Some(upgrade) if upgrade.rollback.is_some() => {
-            assert_eq!(pool.version(), pool.committed());
-        }
-        Some(upgrade) => {
-            assert_eq!(pool.version(), upgrade.to);
-            assert!(pool.version() > pool.committed(), "an upgrade goes forward");
-        }
-    }
-    assert!(pool.upgrade().is_none() || pool.census().recycling() == 0);
-}
-
-/// Old workers that go on and do not even drain.
-fn staying(pool: &Pool) -> Vec<SpawnId> {
-    let old = [Standing::OldUnproven, Standing::OldServing];
-    let old = old.into_iter().flat_map(|standing| pool.census().of(standing));
-    old.filter(|id| pool.worker(*id).is_some_and(|worker| worker.draining.is_none())).collect()
 }
 
 /// Another reload straight away takes everything over as it is.
@@ -262,6 +218,7 @@ fn our_everything() -> Ours {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::invariants::staying_old;
 
     /// A state of version 1 in which the only worker is of version 0, changed by `edit`.
     fn with_an_old_one(edit: impl FnOnce(&mut WorkerChild, &mut OurWorker)) -> Snapshot {
@@ -281,10 +238,10 @@ mod tests {
     fn stay(snapshot: &Snapshot) -> (usize, usize) {
         let mut pool = restore_living(snapshot, &launch(), NOW, |_| Ok(ChildState::Living));
         assert_eq!((pool.version(), pool.workers().count()), (1, 1));
-        let before = staying(&pool).len();
+        let before = staying_old(&pool).count();
         assert_eq!(before, pool.census().old(), "nobody drains yet");
         pool.handle(NOW, Event::Adopted);
-        (before, staying(&pool).len())
+        (before, staying_old(&pool).count())
     }
 
     #[test]

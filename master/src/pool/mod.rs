@@ -15,6 +15,8 @@ mod cull;
 mod deadlines;
 mod event;
 mod index;
+#[cfg(any(test, fuzzing))]
+pub mod invariants;
 mod memory;
 mod order;
 mod pace;

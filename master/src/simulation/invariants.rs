@@ -6,7 +6,8 @@ use std::time::Duration;
 use einhorn_protocol::limit;
 
 use super::world::World;
-use crate::pool::{Event, Pool, SpawnId, Standing, UpgradeMode, Version, Worker, standing};
+use crate::pool::invariants::{check_census, check_settled};
+use crate::pool::{Event, Pool, SpawnId, Standing, UpgradeMode, Version, Worker};
 use crate::settings::AckTimeout;
 
 /// As it was before an event.
@@ -109,47 +110,17 @@ impl World {
         let rivals = self.check_slots();
         self.may_be_crowded &= rivals > 0;
         let pool = &self.pool;
+        check_settled(pool);
         if pool.is_stopping() {
-            assert!(pool.upgrade().is_none() && pool.pending_reload().is_none());
             return;
         }
         self.check_no_slot_is_left();
-        let draining = pool.draining_slots().count();
-        if pool.is_balanced() {
-            let kept = pool.census().counted().saturating_sub(draining);
-            assert!(kept <= target(pool), "the excess drains at once");
-        } else {
-            let modern = pool.census().modern_unsignaled();
-            assert!(modern <= target(pool), "the excess is retired at once");
-        }
-        match pool.upgrade() {
-            None => {
-                let old = pool.census().old();
-                assert!(old <= draining, "old workers are retired outside an upgrade");
-                assert_eq!(pool.version(), pool.committed());
-            }
-            Some(upgrade) if upgrade.rollback.is_some() => {
-                assert_eq!(pool.version(), pool.committed());
-            }
-            Some(upgrade) => {
-                assert_eq!(pool.version(), upgrade.to);
-                assert!(pool.version() > pool.committed(), "an upgrade goes forward");
-            }
-        }
-        assert!(pool.upgrade().is_none() || pool.census().recycling() == 0);
         assert_eq!(self.check, pool.pending_reload().is_some(), "a check for each reload");
     }
 
     fn check_census(&self) {
         let pool = &self.pool;
-        let mut indexes = BTreeSet::new();
-        for worker in pool.workers() {
-            assert!(indexes.insert(worker.index), "index {} is there twice", worker.index);
-            let filed = standing(worker, pool.version());
-            let is_filed = pool.census().of(filed).any(|id| id == worker.id);
-            assert!(is_filed, "{worker} is not filed as {filed:?}");
-        }
-        assert_eq!(pool.census().alive(), indexes.len(), "each is filed once");
+        check_census(pool);
         for worker in pool.workers().filter(|worker| worker.recycling) {
             assert!(worker.stale.is_some() && worker.counts, "{worker} is replaced for a reason");
         }
