@@ -58,7 +58,7 @@ pub fn staying_old(pool: &Pool) -> impl Iterator<Item = SpawnId> + '_ {
 }
 
 /// Workers that stand so and do not drain.
-fn staying<'a>(pool: &'a Pool, standings: &[Standing]) -> impl Iterator<Item = SpawnId> + 'a {
-    let found = standings.to_vec().into_iter().flat_map(|standing| pool.census().of(standing));
+fn staying<'a>(pool: &'a Pool, standings: &'a [Standing]) -> impl Iterator<Item = SpawnId> + 'a {
+    let found = standings.iter().flat_map(|&standing| pool.census().of(standing));
     found.filter(|id| pool.worker(*id).is_some_and(|worker| worker.draining.is_none()))
 }
