@@ -307,6 +307,7 @@ mod tests {
     use crate::options::FdBase;
     use crate::sys::children::{self, ExitStatus};
     use crate::sys::descriptor;
+    use crate::sys::own_process::alone;
     use crate::sys::process::own_pid;
 
     /// Release folders with a program that says which release it is of.
@@ -374,6 +375,7 @@ mod tests {
 
     #[test]
     fn versions_run_side_by_side_with_what_is_their_own() {
+        alone!();
         let place = Place::new();
         let mut versions = versions();
         versions.insert(0, place.source("./program", "a", Some("current"))).unwrap();
@@ -392,6 +394,7 @@ mod tests {
 
     #[test]
     fn a_program_behind_a_moved_link_is_found_where_it_was() {
+        alone!();
         let place = Place::new();
         let mut versions = versions();
         let program = place.path("current/program");
@@ -404,6 +407,7 @@ mod tests {
 
     #[test]
     fn an_overwritten_program_is_started_and_told_of() {
+        alone!();
         let place = Place::new();
         let mut versions = versions();
         versions.insert(0, place.source("./program", "a", Some("1"))).unwrap();

@@ -104,6 +104,7 @@ mod tests {
 
     #[test]
     fn messages_keep_their_borders_and_the_end_comes_last() {
+        alone!();
         let (near, far) = pair().unwrap();
         assert!(is_nonblocking(near.as_fd()));
         assert!(!is_nonblocking(far.as_fd()));

@@ -118,6 +118,7 @@ mod tests {
 
     use super::*;
     use crate::sys::descriptor::is_nonblocking;
+    use crate::sys::own_process::alone;
 
     /// Writes until the sink takes no more, and says how much it took.
     fn fill(sink: &LogSink) -> usize {
@@ -167,6 +168,7 @@ mod tests {
     #[test]
     fn a_pipe_that_lost_its_reader_leaves_no_signal_behind() {
         use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
+        alone!();
         // The thread is this test's own. A blocked signal is kept even where it is ignored.
         let mut only_pipe = SigSet::empty();
         only_pipe.add(Signal::SIGPIPE);
@@ -196,6 +198,7 @@ mod tests {
     #[test]
     fn a_named_pipe_may_find_a_reader_again() {
         use rustix::fs::{CWD, Mode, mknodat};
+        alone!();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();

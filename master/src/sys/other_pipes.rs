@@ -83,11 +83,13 @@ mod tests {
     use std::io::{Read, Write};
 
     use super::*;
+    use crate::sys::own_process::alone;
 
     const LONG: Duration = Duration::from_secs(60);
 
     #[test]
     fn what_is_looked_at_stays() {
+        alone!();
         let (reader, writer) = descriptor::pipe().unwrap();
         let mut writer = File::from(writer);
         let other = OtherPipe(File::from(reader).try_clone().unwrap());
@@ -107,6 +109,7 @@ mod tests {
 
     #[test]
     fn more_than_a_pipe_holds_is_let_in() {
+        alone!();
         let (reader, writer) = descriptor::pipe().unwrap();
         let other = OtherPipe(File::from(reader));
         let content = vec![b'x'; 500_000];

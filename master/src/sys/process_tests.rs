@@ -229,6 +229,7 @@ fn a_program_that_cannot_run_says_so_and_ends() {
 #[test]
 fn plain_text_is_read_by_a_shell_if_asked() {
     use std::os::unix::fs::PermissionsExt;
+    alone!();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("plain");
     std::fs::write(&path, "echo $# $1\n").unwrap();

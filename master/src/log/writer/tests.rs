@@ -3,6 +3,7 @@
 use std::io::{PipeReader, PipeWriter, Read as _};
 
 use super::*;
+use crate::sys::own_process::alone;
 
 fn noon() -> WallTime {
     WallTime { nanoseconds: 0 }
@@ -95,6 +96,7 @@ fn one_lost_line_is_said_in_the_singular_and_without_a_further_line() {
 
 #[test]
 fn a_reader_that_is_gone_costs_its_lines_only() {
+    alone!();
     let (reader, inherited) = io::pipe().unwrap();
     let mut writer = writer(&inherited);
     drop(reader);
@@ -138,6 +140,7 @@ fn a_file_gets_every_line_at_once() {
 
 #[test]
 fn a_socket_gets_its_lines_and_its_end_is_no_signal() {
+    alone!();
     let (mut reader, inherited) = std::os::unix::net::UnixStream::pair().unwrap();
     let mut writer = writer(&inherited);
     writer.line(Level::Info, "one");
