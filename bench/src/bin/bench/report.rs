@@ -51,7 +51,9 @@ Four workers and sixteen clients, a new connection for each request, which takes
 requests without a whole answer, of all runs, around one upgrade each by the procedure that the \
 tool's documentation gives; it took until the last old worker was gone. The supervisor is all \
 of the tool's processes that are no workers. Other figures are medians. einhorn's upgrade of \
-workers that acknowledge includes its reload; Ruby workers count as up after a second.";
+workers that acknowledge includes its reload; Ruby workers count as up after a second. uvicorn \
+closes connections that it has only just accepted when it is asked to stop, whoever asks: what it \
+loses so, and what helps, is in any-program.md.";
 
 const TEXT_FILE: &str = "README.md";
 const PICTURE_FILE: &str = "ratios.svg";
