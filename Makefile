@@ -31,8 +31,9 @@ VERSIONS = $(if $(findstring musl,$(TRIPLE)),rustc 1.93 $(shell rustc --version 
 PACKED = $(shell printf '%s %s\n' $(VERSIONS) | sort -CV && \
 	echo '-C link-arg=-Wl,-z,pack-relative-relocs')
 
-# glibc takes the memory that the master's speed costs.
-STATIC_CONFIG = $(if $(findstring musl,$(TRIPLE)),,--config 'profile.release.package.einhorn.opt-level="z"')
+# glibc takes the memory that the master's speed costs. What is small is smallest in one unit.
+STATIC_CONFIG = $(if $(findstring musl,$(TRIPLE)),,--config 'profile.release.package.einhorn.opt-level="z"' \
+	--config profile.release.package.einhorn.codegen-units=1)
 
 .PHONY: static
 static: ## the same without shared libraries, target/TRIPLE/release/einhorn
