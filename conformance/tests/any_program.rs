@@ -104,6 +104,11 @@ fn upgrade(master: &mut Master) -> Result<(), Failure> {
     must(said.contains("done"), || format!("{said}\n{}", master.log()))
 }
 
+fn wait_for_end(workers: &State) -> Result<(), Failure> {
+    let gone = || workers.keys().all(|&worker| !proc::is_alive(worker)).then_some(());
+    until("an old worker did not end", gone)
+}
+
 /// Connections that the workers have accepted and are asked on only after an upgrade.
 fn run_unread(column: &Column, options: &str, folder: &Path) -> Result<(), Failure> {
     let (mut master, port) = start(column, options, folder)?;
@@ -116,9 +121,7 @@ fn run_unread(column: &Column, options: &str, folder: &Path) -> Result<(), Failu
         let (worker, _) = connection.ask(false)?;
         must(old.contains_key(&worker), || format!("{worker} answered, which is new"))?;
     }
-    until("an old worker did not end", || {
-        old.keys().all(|&worker| !proc::is_alive(worker)).then_some(())
-    })
+    wait_for_end(&old)
 }
 
 fn run(column: &Column, options: &str, folder: &Path, demand: Demand) -> Result<(), Failure> {
@@ -131,8 +134,7 @@ fn run(column: &Column, options: &str, folder: &Path, demand: Demand) -> Result<
         enough(&load)?;
         let old = master.state()?;
         upgrade(&mut master)?;
-        let gone = || old.keys().all(|&worker| !proc::is_alive(worker)).then_some(());
-        until("an old worker did not end", gone)?;
+        wait_for_end(&old)?;
     }
     enough(&load)?;
     let (answered, lost) = (load.seen().answered(), load.seen().lost());

@@ -32,9 +32,13 @@ pub fn check_settled(pool: &Pool) {
     let target = pool.settings().number as usize;
     let modern = [Standing::ModernServing, Standing::ModernSoaking, Standing::ModernUnacked];
     // A worker of a slot that goes stays until the newcomer that it stands in for counts.
-    let modern = if pool.is_balanced() { &modern[..1] } else { &modern };
-    let modern = staying(pool, modern).count();
-    assert!(modern <= target, "{modern} stay where {target} are wanted: the excess goes at once");
+    let counted = if pool.is_balanced() { &modern[..1] } else { &modern };
+    let kept = staying(pool, counted).count();
+    assert!(kept <= target, "{kept} stay where {target} are wanted: the excess goes at once");
+    for newcomer in staying(pool, &modern[1..]).filter_map(|id| pool.worker(id)) {
+        let is_wanted = newcomer.slot.is_none_or(|slot| (slot as usize) < target);
+        assert!(is_wanted, "{newcomer} comes to a slot that goes");
+    }
     match pool.upgrade() {
         None => {
             let old: Vec<SpawnId> = staying_old(pool).collect();

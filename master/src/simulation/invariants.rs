@@ -15,6 +15,9 @@ pub(super) struct Before {
     serving: usize,
     lost: usize,
     hopeless: bool,
+    /// Starts that failed in the rollback that goes on, and workers that did not come up in time.
+    failures: Option<u32>,
+    failed: usize,
     /// Starts are made at once, without regard to pace and budget.
     at_once: bool,
     stopping: bool,
@@ -38,6 +41,8 @@ impl Before {
             serving: serving(pool),
             lost,
             hopeless: is_hopeless(pool),
+            failures: failures(pool),
+            failed: failed(pool),
             at_once: *event == Event::Start || is_fleet(pool),
             stopping: pool.is_stopping(),
             recycling: recycling(pool),
@@ -48,12 +53,18 @@ impl Before {
     /// Whoever serves is retired only for somebody who serves in its place, unless there is
     /// more than the target.
     pub(super) fn check_capacity(&self, pool: &Pool) {
-        if self.hopeless || self.stopping {
+        if self.hopeless || self.stopping || self.has_become_hopeless(pool) {
             return;
         }
         let least = self.serving.saturating_sub(self.lost).min(target(pool));
         let now = serving(pool);
         assert!(now >= least, "{now} serve, {least} could");
+    }
+
+    /// The time of many is over at the same instant.
+    fn has_become_hopeless(&self, pool: &Pool) -> bool {
+        let more = failed(pool).saturating_sub(self.failed);
+        self.failures.is_some_and(|failures| failures as usize + more >= FAILURES_MAX)
     }
 
     /// Replacements keep to their limit; one that is lowered stops nothing that has begun, and
@@ -93,10 +104,23 @@ fn is_fleet(pool: &Pool) -> bool {
         .is_some_and(|upgrade| upgrade.mode == UpgradeMode::Fleet && upgrade.rollback.is_none())
 }
 
-/// The old version cannot be brought back: then, and only then, capacity may be lost.
+/// With so many failed starts the old version cannot be brought back.
+const FAILURES_MAX: usize = 5;
+
+/// One more failure, and the old version cannot be brought back: then, and only then, capacity may
+/// be lost.
 fn is_hopeless(pool: &Pool) -> bool {
-    let rollback = pool.upgrade().and_then(|upgrade| upgrade.rollback.as_ref());
-    rollback.is_some_and(|rollback| rollback.failures >= 4)
+    failures(pool).is_some_and(|failures| failures as usize + 1 >= FAILURES_MAX)
+}
+
+fn failures(pool: &Pool) -> Option<u32> {
+    Some(pool.upgrade()?.rollback.as_ref()?.failures)
+}
+
+/// Those of the current version that did not come up in time.
+fn failed(pool: &Pool) -> usize {
+    let current = pool.workers().filter(|worker| worker.version == pool.version());
+    current.filter(|worker| worker.failed).count()
 }
 
 impl World {
