@@ -23,7 +23,7 @@ impl Drop for Master {
     }
 }
 
-fn start(folder: &Path) -> Master {
+fn start(folder: &Path) -> (Master, UnixStream) {
     let mut command = Command::new(programs().join("einhorn"));
     command
         .args(["-k", "-n", "1", "-m", "0.1", "-s", "0.1", "sleep", "1000"])
@@ -31,11 +31,15 @@ fn start(folder: &Path) -> Master {
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
     let socket = folder.join("einhorn.sock");
-    while !socket.exists() {
-        assert!(log.next().is_some(), "the master ended");
-    }
+    // It is there a moment before anybody listens.
+    let stream = loop {
+        match UnixStream::connect(&socket) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(log.next().is_some(), "the master ended: {error}"),
+        }
+    };
     // A full pipe never blocks a master, so nobody needs to read on.
-    Master(child)
+    (Master(child), stream)
 }
 
 /// Whether `line` is `pattern`, in which `…` stands for anything.
@@ -59,12 +63,10 @@ fn every_exchange_is_as_it_is_shown() {
             continue;
         }
         let folder = tempfile::tempdir().unwrap();
-        let _master = start(folder.path());
+        let (_master, mut stream) = start(folder.path());
         let mut skip = false;
-        let stream = UnixStream::connect(folder.path().join("einhorn.sock")).unwrap();
         stream.set_read_timeout(Some(LONG)).unwrap();
         let mut replies = BufReader::new(stream.try_clone().unwrap());
-        let mut stream = stream;
         for line in block.text.lines() {
             if let Some(request) = line.strip_prefix("> ") {
                 writeln!(stream, "{request}").unwrap();

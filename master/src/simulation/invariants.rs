@@ -31,8 +31,8 @@ impl Before {
         let counts = |id: &SpawnId| pool.worker(*id).is_some_and(serves);
         let lost = match event {
             Event::Exited { id, .. } | Event::Retiring { id } => usize::from(counts(id)),
-            // Those that drained do so again at the first event of the next image.
-            Event::Adopted | Event::ReloadFailed { .. } => world.drained_before_reload,
+            // Those that were leaving do so again at the first event of the next image.
+            Event::Adopted | Event::ReloadFailed { .. } => world.leaving_before_reload,
             // To see everyone off is what it is for.
             Event::StopRequested(_) | Event::QuitRequested(_) => usize::MAX,
             _ => 0,

@@ -21,8 +21,12 @@ pub(super) fn cross(world: &mut World, exec: Exec) {
     }
     world.check = false;
     let before = world.pool.to_restored();
-    let drained = |worker: &&Worker| worker.counts && worker.draining.is_some();
-    world.drained_before_reload = before.workers.iter().filter(drained).count();
+    // Another master knows nothing of one that stops of its own accord.
+    let is_forgotten = exec.how == How::ByAnother;
+    let leaves = |worker: &&Worker| {
+        worker.counts && (worker.draining.is_some() || is_forgotten && worker.retiring)
+    };
+    world.leaving_before_reload = before.workers.iter().filter(leaves).count();
     let mut snapshot = written_and_read(&before);
     if exec.how == How::ByAnother {
         world.reached.note("reload by way of another master");
@@ -149,7 +153,7 @@ fn start(world: &mut World, how: How) {
         }
     }
     world.handle(Event::Adopted);
-    world.drained_before_reload = 0;
+    world.leaving_before_reload = 0;
     if world.pool.upgrade().is_none() && world.pool.pending_reload().is_none() {
         world.callers.tell_idle();
     }

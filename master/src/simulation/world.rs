@@ -30,9 +30,9 @@ pub(super) struct World {
     pub(super) prepared: bool,
     /// A rollback has begun since each slot last had one worker.
     pub(super) may_be_crowded: bool,
-    /// Workers that counted and drained before a reload, which forgets that they did; none once
-    /// the next image is at work.
-    pub(super) drained_before_reload: usize,
+    /// Workers that counted and were leaving before a reload, which forgets that they were; none
+    /// once the next image is at work.
+    pub(super) leaving_before_reload: usize,
     pub(super) last_starts: BTreeMap<Version, Duration>,
     /// The exit status with which the master left.
     pub(super) left: Option<u8>,
@@ -56,7 +56,7 @@ impl World {
             versions: [0].into(),
             prepared: false,
             may_be_crowded: false,
-            drained_before_reload: 0,
+            leaving_before_reload: 0,
             last_starts: BTreeMap::new(),
             left: None,
             reached: Reached::default(),
